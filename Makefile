@@ -31,14 +31,14 @@ demo-down: ## Stop the demo cluster and remove all of it
 
 .PHONY: test
 test: system env check ## Check, then run all tests, those with real guests too
-	$(BIN)/pytest -q $(ARGS)
+	$(BIN)/pytest -q --durations=15 --durations-min=2 $(ARGS)
 
 .PHONY: check
 check: env ## Check format, lint, types, direction of imports and tidiness
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy $(CODE)
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/pytest -q tests/tidy
 
 .PHONY: format

@@ -177,8 +177,12 @@ def test_no_file_is_too_long_for_a_sitting():
 
 
 def test_no_file_names_this_machine_or_a_package_registry():
-    here = [path for path in (ROOT, ROOT.parent) if path not in EVERYWHERE]
-    machine = re.compile("|".join(rf"(?<![\w.}}-]){re.escape(str(path))}(?=/|\b)" for path in here) or "(?!)")
+    # Not within a longer path, as in "$scratch"/work; of the directory above, only what lies in it.
+    absolute = r"""(?<![\w.}-])(?<![\w}]["'])"""
+    wanted = [re.escape(str(ROOT)) + r"(?![\w.-])"]
+    if ROOT.parent not in EVERYWHERE:
+        wanted.append(re.escape(str(ROOT.parent)) + r"/\w+")
+    machine = re.compile(absolute + f"({'|'.join(wanted)})")
     places = []
     for path in FILES:
         try:

@@ -1,0 +1,100 @@
+"""Where things are on a host (spec: interfaces, section 14). Standard library only: commands import it.
+
+With GANETI_ROOTDIR set every path lies below that directory: several hosts can then live on one machine.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Final, NamedTuple
+
+OS_SEARCH_PATH: Final = (
+    "/srv/ganeti/os",
+    "/usr/local/lib/ganeti/os",
+    "/usr/lib/ganeti/os",
+    "/usr/share/ganeti/os",
+)
+
+
+class Paths(NamedTuple):
+    """The directories of a host; files hang off them as properties."""
+
+    root: str = ""
+
+    @property
+    def data(self) -> str:
+        """What must survive a reboot: the store, certificates, the epoch."""
+        return f"{self.root}/var/lib/ganeti"
+
+    @property
+    def run(self) -> str:
+        """What is gone after a reboot: sockets, pid files, run-time state of guests."""
+        return f"{self.root}/run/ganeti"
+
+    @property
+    def log(self) -> str:
+        """Logs of daemons, commands and OS scripts."""
+        return f"{self.root}/var/log/ganeti"
+
+    @property
+    def etc(self) -> str:
+        """What the operator writes."""
+        return f"{self.root}/etc/ganeti"
+
+    @property
+    def os_search_path(self) -> tuple[str, ...]:
+        """Directories with OS definitions, first wins."""
+        return tuple(self.root + path for path in OS_SEARCH_PATH)
+
+    @property
+    def store(self) -> str:
+        """The embedded store's database."""
+        return f"{self.data}/store.db"
+
+    @property
+    def archive(self) -> str:
+        """Archived jobs."""
+        return f"{self.data}/archive.db"
+
+    @property
+    def ca_certificate(self) -> str:
+        """The cluster's own certificate authority (PEM)."""
+        return f"{self.data}/ca.pem"
+
+    @property
+    def ca_key(self) -> str:
+        """Its key; on master candidates only."""
+        return f"{self.data}/ca.key"
+
+    @property
+    def node_certificate(self) -> str:
+        """This node's certificate and key in one PEM file: it serves and calls with it."""
+        return f"{self.data}/node.pem"
+
+    @property
+    def node_settings(self) -> str:
+        """JSON: what the node daemon must know before anybody calls it (`contract.settings.NodeSettings`)."""
+        return f"{self.data}/node.json"
+
+    @property
+    def epoch(self) -> str:
+        """The newest master epoch this node has obeyed."""
+        return f"{self.data}/epoch"
+
+    @property
+    def master_socket(self) -> str:
+        """Where the master serves the local API."""
+        return f"{self.run}/socket/ganeti-master"
+
+    def pid_file(self, daemon: str) -> str:
+        """Where a daemon writes its pid."""
+        return f"{self.run}/{daemon}.pid"
+
+    def log_file(self, daemon: str) -> str:
+        """Where a daemon writes its log: `node-daemon.log` and so on."""
+        return f"{self.log}/{daemon}.log"
+
+
+def from_environment() -> Paths:
+    """The paths of this host, or below GANETI_ROOTDIR."""
+    return Paths(os.environ.get("GANETI_ROOTDIR", "").rstrip("/"))

@@ -23,14 +23,23 @@ class Call(msgspec.Struct, Generic[R], frozen=True, kw_only=True, tag_field="cal
     only_reads: ClassVar[bool] = False
     """Whether it changes nothing, so that it may be asked before a plan exists."""
 
+    @property
+    def limit_s(self) -> float:
+        """How long the master waits for the answer to this very call."""
+        return self.timeout_s
+
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True):
-    """A call on its way. `cluster` is the cluster's UUID; a node of another cluster refuses."""
+    """A call on its way. `cluster` is the cluster's UUID; a node of another cluster refuses.
+
+    `version` is the caller's, for errors that come from two versions not understanding one another.
+    """
 
     cluster: str
     epoch: int
     call_id: str
     call: msgspec.Raw
+    version: str = ""
 
 
 class ErrorReply(msgspec.Struct, frozen=True, kw_only=True):

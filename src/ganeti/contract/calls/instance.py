@@ -7,6 +7,7 @@ from typing import ClassVar
 import msgspec
 
 from ganeti.contract.calls import Call
+from ganeti.contract.calls.node import StorageAt
 from ganeti.contract.guest import Console, Guest, GuestState
 
 
@@ -21,11 +22,15 @@ class InstanceStart(Call[GuestState], frozen=True, kw_only=True, tag="instance.s
 class InstanceStop(Call[None], frozen=True, kw_only=True, tag="instance.stop"):
     """Make the guest not run, and its disks not assembled (unless `keep_disks`)."""
 
-    timeout_s: ClassVar[float] = 86_400.0
     guest: Guest
     force: bool = False
     within_s: float = 120.0
     keep_disks: bool = False
+
+    @property
+    def limit_s(self) -> float:
+        """The guest's own time to shut down, and some to end it by force."""
+        return (0.0 if self.force else self.within_s) + 120.0
 
 
 class InstanceReboot(Call[None], frozen=True, kw_only=True, tag="instance.reboot"):
@@ -71,7 +76,12 @@ class Objections(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InstanceCheck(Call[Objections], frozen=True, kw_only=True, tag="instance.check"):
-    """Could the guest run here? Hypervisor parameters, links of NICs, directories of disks. Changes nothing."""
+    """Could the guest run here? Hypervisor parameters, links of NICs, directories of disks. Changes nothing.
+
+    `storages` are checked too; disks the guest has already must be there if `disks_exist`.
+    """
 
     only_reads: ClassVar[bool] = True
     guest: Guest
+    storages: tuple[StorageAt, ...] = ()
+    disks_exist: bool = False

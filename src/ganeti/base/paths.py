@@ -1,12 +1,16 @@
 """Where things are on a host (spec: interfaces, section 14). Standard library only: commands import it.
 
 With GANETI_ROOTDIR set every path lies below that directory: several hosts can then live on one machine.
+Every command imports this module before it does anything: `typing` would double what a start costs.
 """
 
 from __future__ import annotations
 
 import os
-from typing import Final, NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 OS_SEARCH_PATH: Final = (
     "/srv/ganeti/os",
@@ -16,10 +20,22 @@ OS_SEARCH_PATH: Final = (
 )
 
 
-class Paths(NamedTuple):
-    """The directories of a host; files hang off them as properties."""
+class Paths:
+    """The directories of a host; files hang off them as properties. Equal when the root is the same."""
 
-    root: str = ""
+    __slots__ = ("root",)
+
+    def __init__(self, root: str = "") -> None:
+        self.root: Final = root
+
+    def __repr__(self) -> str:
+        return f"Paths(root={self.root!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Paths) and self.root == other.root
+
+    def __hash__(self) -> int:
+        return hash(self.root)
 
     @property
     def data(self) -> str:

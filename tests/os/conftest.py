@@ -112,6 +112,7 @@ class Guest:
         """The console up to now, as soon as it holds the text."""
 
         def look() -> str:
+            self._drain()
             seen = self.console()
             if text not in seen and self._process.poll() is not None:
                 pytest.fail(f"the guest ended without {text!r}: {seen}{self.errors.read_text()}")
@@ -127,6 +128,15 @@ class Guest:
             self._line = socket.socket(socket.AF_UNIX)
             self._line.connect(str(self._serial))
         self._line.sendall(text.encode())
+
+    def _drain(self) -> None:
+        """Read what the line holds: the guest cannot write past some 280 bytes that nobody reads."""
+        while self._line is not None:
+            try:
+                if not self._line.recv(65536, socket.MSG_DONTWAIT):
+                    return
+            except (BlockingIOError, ConnectionError):
+                return
 
     def qmp(self, command: str) -> None:
         with socket.socket(socket.AF_UNIX) as line:

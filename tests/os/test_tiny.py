@@ -276,6 +276,22 @@ def test_enter_on_the_console_gives_a_shell_and_poweroff_there_ends_the_guest(
 
 
 @pytest.mark.qemu
+def test_whoever_is_attached_to_the_console_and_does_not_read_cannot_hold_up_the_power_button(
+    tiny: Tiny, disk: Path, boot: Boot
+) -> None:
+    tiny.ok("create", instance(disk))
+    guest = boot(disk)
+    guest.wait_for("tiny: heartbeat 1 up ")
+    guest.wait_for("tiny: press Enter for a shell")
+    guest.type("\n")
+    guest.wait_for("one.example.com# ")
+    guest.type("yes\n")  # fills every buffer on the way
+    guest.qmp("system_powerdown")
+    guest.wait_for_end()
+    assert fsck_rc(disk) == 0
+
+
+@pytest.mark.qemu
 def test_a_diskless_guest_runs_from_memory(tiny: Tiny, boot: Boot) -> None:
     tiny.ok("create", instance(None))
     guest = boot(None, words="tiny.name=memory.example.com tiny.ip=10.0.2.15/24,10.0.2.2")

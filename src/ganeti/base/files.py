@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import tempfile
-from typing import Protocol
+from typing import Literal, Protocol
+
+FileKind = Literal["file", "directory", "link", "other"]
+"""What is at a path; `other` is a device, a socket or a pipe."""
 
 
 class Files(Protocol):
@@ -24,11 +28,19 @@ class Files(Protocol):
         ...
 
     def append(self, path: str, data: bytes, *, mode: int = 0o600) -> None:
-        """Add to the end, creating the file."""
+        """Add to the end, creating the file. Not durable: a power failure may take what was added last."""
         ...
 
     def exists(self, path: str) -> bool:
         """Whether anything is at `path` (links are followed)."""
+        ...
+
+    def kind(self, path: str) -> FileKind | None:
+        """What is at `path` itself (a link is not followed), or None when nothing is."""
+        ...
+
+    def real_path(self, path: str) -> str:
+        """Where `path` really leads: links resolved, parts that are not there yet taken as they stand."""
         ...
 
     def is_executable(self, path: str) -> bool:
@@ -40,11 +52,11 @@ class Files(Protocol):
         ...
 
     def make_dirs(self, path: str, *, mode: int = 0o750) -> None:
-        """Create a directory and its parents; fine when it is there."""
+        """Create a directory and its parents, durably; fine when it is there. `mode` is that of the last one."""
         ...
 
     def remove(self, path: str) -> None:
-        """Remove a file or link; fine when it is not there."""
+        """Remove a file or link; fine when it is not there. Not durable: after a power failure it may be back."""
         ...
 
     def remove_dir(self, path: str) -> None:
@@ -52,7 +64,7 @@ class Files(Protocol):
         ...
 
     def rename(self, old: str, new: str) -> None:
-        """Move within one file system, replacing what is at `new`."""
+        """Move within one file system, at once and durably, replacing a file that is at `new`."""
         ...
 
     def symlink(self, target: str, path: str) -> None:
@@ -60,14 +72,16 @@ class Files(Protocol):
         ...
 
     def allocate(self, path: str, size_bytes: int, *, sparse: bool = True) -> None:
-        """Create a new file of that size that reads as zeros. `FileExistsError` when the path is taken.
+        """Create a new file of that size that reads as zeros, durably. `FileExistsError` when the path is taken.
 
-        `OSError` (ENOSPC) when it cannot fit; then nothing is left behind.
+        `OSError` (ENOSPC) when it cannot fit; then nothing is left behind. Not atomic: a crash in the middle may leave
+        a shorter file, so whoever cares makes it under another name and renames it. A sparse file takes room only
+        when it is written to: whoever promises room asks `space_bytes` first.
         """
         ...
 
     def grow(self, path: str, size_bytes: int) -> None:
-        """Make a file that large; never smaller."""
+        """Make a file that large, durably; never smaller."""
         ...
 
     def size_bytes(self, path: str) -> int:
@@ -116,6 +130,22 @@ class SystemFiles:
         """See `Files.exists`."""
         return os.path.exists(path)
 
+    def kind(self, path: str) -> FileKind | None:
+        """See `Files.kind`."""
+        try:
+            mode = os.lstat(path).st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        if stat.S_ISREG(mode):
+            return "file"
+        if stat.S_ISDIR(mode):
+            return "directory"
+        return "link" if stat.S_ISLNK(mode) else "other"
+
+    def real_path(self, path: str) -> str:
+        """See `Files.real_path`."""
+        return os.path.realpath(path)
+
     def is_executable(self, path: str) -> bool:
         """See `Files.is_executable`."""
         return os.path.isfile(path) and os.access(path, os.X_OK)
@@ -129,7 +159,17 @@ class SystemFiles:
 
     def make_dirs(self, path: str, *, mode: int = 0o750) -> None:
         """See `Files.make_dirs`."""
-        os.makedirs(path, mode=mode, exist_ok=True)
+        if os.path.isdir(path):
+            return
+        parent = os.path.dirname(path.rstrip("/"))
+        if not os.path.isdir(parent):
+            self.make_dirs(parent, mode=0o755)
+        try:
+            os.mkdir(path, mode)
+        except FileExistsError:
+            if not os.path.isdir(path):
+                raise
+        _sync_dir(parent)
 
     def remove(self, path: str) -> None:
         """See `Files.remove`."""
@@ -148,6 +188,9 @@ class SystemFiles:
     def rename(self, old: str, new: str) -> None:
         """See `Files.rename`."""
         os.rename(old, new)
+        _sync_dir(os.path.dirname(new))
+        if os.path.dirname(old) != os.path.dirname(new):
+            _sync_dir(os.path.dirname(old))
 
     def symlink(self, target: str, path: str) -> None:
         """See `Files.symlink`."""
@@ -170,6 +213,7 @@ class SystemFiles:
             raise
         finally:
             os.close(handle)
+        _sync_dir(os.path.dirname(path))
 
     def grow(self, path: str, size_bytes: int) -> None:
         """See `Files.grow`."""
@@ -189,7 +233,7 @@ class SystemFiles:
 
     def space_bytes(self, directory: str) -> tuple[int, int]:
         """See `Files.space_bytes`."""
-        while not os.path.exists(directory):
+        while directory and not os.path.exists(directory):
             directory = os.path.dirname(directory)
         usage = shutil.disk_usage(directory)
         return usage.total, usage.free

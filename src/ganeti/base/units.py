@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from ganeti.base.errors import WRONG_INPUT, Refused
 
-_MIB_PER: Final = {"m": 1, "g": 1024, "t": 1024 * 1024}
+_MIB_PER: Final = {"": 1, "m": 1, "g": 1024, "t": 1024 * 1024}
+_SIZE: Final = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*(?:([mgt])(?:i?b)?)?")
 _SECONDS_PER: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
 def parse_mib(text: str) -> int:
-    """Read `64`, `64M`, `1.5g` or `2T` (optionally with a final `B` or `iB`) as MiB, rounding up.
+    """Read `64`, `64M`, `1.5g` or `2T` (a unit may end in `B` or `iB`) as MiB, rounding up.
 
     Raises `Refused` (wrong_input) for anything else, for instance a negative size.
     """
-    body = text.strip().lower().removesuffix("ib").removesuffix("b")
-    unit = body[-1:] if body[-1:] in _MIB_PER else "m"
-    number = body.removesuffix(unit).strip()
-    try:
-        value = float(number) * _MIB_PER[unit]
-        if not 0 <= value < 2**53:
-            raise ValueError
-    except ValueError:
+    match = _SIZE.fullmatch(text.strip().lower())
+    value = float(match[1]) * _MIB_PER[match[2] or ""] if match else -1.0
+    if not 0 <= value < 2**53:
         raise Refused(
             WRONG_INPUT, f"'{text}' is not a size; write a number of MiB, or one with a suffix M, G or T", text=text
-        ) from None
+        )
     return -int(-value // 1)
 
 
@@ -34,7 +31,7 @@ def parse_duration_s(text: str) -> int:
     body = text.strip().lower()
     unit = body[-1:] if body[-1:] in _SECONDS_PER else "s"
     number = body.removesuffix(unit)
-    if not number.isdigit():
+    if not (number.isascii() and number.isdigit() and len(number) <= 12):
         raise Refused(WRONG_INPUT, f"'{text}' is not a duration; write for example 90s, 5m, 2h, 1d or 1w", text=text)
     return int(number) * _SECONDS_PER[unit]
 

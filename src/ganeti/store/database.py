@@ -151,9 +151,14 @@ class Database:
             connection.execute("COMMIT")
         (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
-            raise self._damaged(verdict)
-        # What is read from now on is also on the disk, even if it was left by a process that could not sync it.
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            raise self._damaged(verdict.splitlines()[-1])
+        try:
+            # What is read from now on is also on the disk, even if it was left by a process that could not sync it.
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        except sqlite3.Error as error:
+            if _primary(error) != sqlite3.SQLITE_FULL:
+                raise
+            # The log stays and is read from: on a full disk the cluster can still be looked at.
 
     def _usable(self) -> sqlite3.Connection:
         if self._broken is not None:

@@ -102,6 +102,11 @@ class Paths:
         """Where the master serves the local API."""
         return f"{self.run}/socket/ganeti-master"
 
+    @property
+    def log_commands(self) -> str:
+        """One line for each command an operator ran."""
+        return f"{self.log}/commands.log"
+
     def pid_file(self, daemon: str) -> str:
         """Where a daemon writes its pid."""
         return f"{self.run}/{daemon}.pid"

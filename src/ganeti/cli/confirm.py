@@ -1,0 +1,52 @@
+"""Questions before deeds that cannot be taken back. Without a terminal the answer is no."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ganeti.cli.session import Session
+
+SHOWN_AT_ONCE = 20
+
+
+def agrees(session: Session, question: str, *, details: str = "") -> bool:
+    """Ask yes or no on the terminal; `?` shows the details."""
+    choices = "y/[n]/?" if details else "y/[n]"
+    while True:
+        answer = ask(session, f"{question}\n{choices}: ")
+        if answer is None:
+            return False
+        match answer.strip().lower():
+            case "y" | "yes":
+                return True
+            case "" | "n" | "no":
+                return False
+            case "?" if details:
+                session.say(details)
+            case _:
+                session.say("Please answer y or n" + (", or ? for more" if details else ""))
+
+
+def ask(session: Session, prompt: str) -> str | None:
+    """One line from the terminal; None where there is no terminal, or nobody there."""
+    session.show()
+    try:
+        terminal = session.open_terminal()
+    except OSError:
+        return None
+    with terminal:
+        terminal.write(prompt)
+        terminal.flush()
+        line = terminal.readline()
+    return line.rstrip("\n") if line else None
+
+
+def agrees_to_all(session: Session, names: Sequence[str], what: str, deed: str) -> bool:
+    """Ask once for several objects: `The start will operate on 3 instances`."""
+    shown = "\n".join(f"  {name}" for name in names)
+    question = f"The {deed} will operate on {len(names)} {what}."
+    if len(names) <= SHOWN_AT_ONCE:
+        return agrees(session, f"{question}\nAffected {what}:\n{shown}\nDo you want to continue?", details=shown)
+    return agrees(session, f"{question}\nDo you want to continue?", details=shown)

@@ -99,13 +99,15 @@ class FakeRunner:
         name = call.argv[0]
         if any("\0" in text for text in (*call.argv, *(call.env or {}).values())):
             raise not_runnable(call.argv, "embedded null byte")
-        if self.files is not None and name.startswith("/") and self.files.exists(name):
-            if not self.files.is_executable(name):
-                raise not_runnable(call.argv, "Permission denied")
+        if self.files is not None and self._exists(name) and not self.files.is_executable(name):
+            raise not_runnable(call.argv, "Permission denied")
         for which, program in self._programs:
             if which == name if isinstance(which, str) else which(call.argv):
                 return program
         raise not_runnable(call.argv, "No such file or directory")
+
+    def _exists(self, program: str) -> bool:
+        return self.files is not None and program.startswith("/") and self.files.exists(program)
 
     def _log(self, call: Invocation, outcome: Outcome) -> None:
         if call.output_path is None or self.files is None:

@@ -33,21 +33,6 @@ SYSTEM_DIRS: Final = (
 )
 
 
-def listed(text: str) -> list[str]:
-    """The directories in the text of a list: one absolute path a line; empty lines and `#` comments do not count."""
-    lines = (line.strip() for line in text.splitlines())
-    return [line for line in lines if line and not line.startswith("#")]
-
-
-def directories(files: Files, list_path: str, configured: Sequence[str]) -> list[str]:
-    """What the operator's list and the node's settings name together. No list is an empty one."""
-    try:
-        text = files.read(list_path).decode(errors="replace")
-    except FileNotFoundError:
-        text = ""
-    return list(dict.fromkeys([*configured, *listed(text)]))
-
-
 def is_within(path: str, directory: str) -> bool:
     """Whether `path` is `directory` or below it; both normal and absolute. `/srv/ab` is not within `/srv/a`."""
     return path == directory or path.startswith(directory.rstrip("/") + "/")

@@ -1,0 +1,1 @@
+"""OS definitions: what installs a guest (spec: interfaces, section 1)."""

@@ -31,7 +31,10 @@ class OpParams(msgspec.Struct, frozen=True, kw_only=True, tag_field="OP_ID", for
     """The parameter shown in `gnt-job list`."""
 
     secret_fields: ClassVar[tuple[str, ...]] = ()
-    """Parameters that are never stored in clear, nor shown."""
+    """Parameters that are never stored, nor shown."""
+
+    private_fields: ClassVar[tuple[str, ...]] = ()
+    """Parameters that are stored while the job lives, and never shown."""
 
     dry_run: bool = False
     debug_level: int = 0

@@ -5,11 +5,13 @@ Operations ask the traits (`catalog.storage(kind).mirrored`), never the name of 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Literal, TypeVar
 
 import msgspec
 
 from ganeti.base.errors import WRONG_INPUT, Refused
+from ganeti.model.objects import Params
 from ganeti.model.params import Param
 
 Mirroring = Literal["none", "internal", "external"]
@@ -24,6 +26,10 @@ class HypervisorTraits(msgspec.Struct, frozen=True, kw_only=True):
     can_migrate: bool = True
     needs_disk_template: bool = False
     real_guests: bool = True
+    uses_network_port: bool = False
+    """Whether a guest gets a port of its own from the cluster's pool (VNC, SPICE)."""
+    validate: Callable[[Params, int | None], Sequence[str]] | None = None
+    """What stands against complete parameters (and a number of virtual CPUs), as sentences. Pure."""
 
 
 class StorageTraits(msgspec.Struct, frozen=True, kw_only=True):

@@ -82,8 +82,12 @@ class NodeInventoryGet(Call[NodeInventory], frozen=True, kw_only=True, tag="node
 class NodeDelay(Call[None], frozen=True, kw_only=True, tag="node.delay"):
     """Do nothing for a while; for tests of the queue."""
 
-    timeout_s: ClassVar[float] = 86_400.0
     duration_s: float
+
+    @property
+    def limit_s(self) -> float:
+        """As long as it takes, and some for the way."""
+        return self.duration_s + 60.0
 
 
 class NodeLeave(Call[None], frozen=True, kw_only=True, tag="node.leave"):

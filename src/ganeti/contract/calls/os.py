@@ -36,19 +36,27 @@ class OsValidate(Call[None], frozen=True, kw_only=True, tag="os.validate"):
 class OsInstall(Call[None], frozen=True, kw_only=True, tag="os.install"):
     """Run the create script on the guest's disks, assembling them for it. Fails after `within_s`."""
 
-    timeout_s: ClassVar[float] = 86_400.0
     guest: Guest
     params: dict[str, str] = {}
     reinstall: bool = False
     debug_level: int = 0
     within_s: float = 3600.0
 
+    @property
+    def limit_s(self) -> float:
+        """The script's time, and some to assemble disks."""
+        return self.within_s + 300.0
+
 
 class OsRename(Call[None], frozen=True, kw_only=True, tag="os.rename"):
     """Run the rename script: the guest has its new name, `old_name` is what it was."""
 
-    timeout_s: ClassVar[float] = 3600.0
     guest: Guest
     old_name: str
     params: dict[str, str] = {}
     within_s: float = 600.0
+
+    @property
+    def limit_s(self) -> float:
+        """The script's time, and some to assemble disks."""
+        return self.within_s + 300.0

@@ -1,0 +1,209 @@
+"""One operation of one job, from the grant of its locks to its final commit: survey, plan, run, commit or undo."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+from ganeti.base.clock import Clock
+from ganeti.base.errors import Bug, Failed, Refused, Unavailable
+from ganeti.base.ids import Ids
+from ganeti.base.log import Log
+from ganeti.contract.calls import Call
+from ganeti.contract.operation import REGISTRY, Change, Context, Outcome, Plan
+from ganeti.contract.storage import Addressing
+from ganeti.contract.view import View
+from ganeti.master.jobs.journal import Journal
+from ganeti.master.jobs.records import Tracked, error_result, record
+from ganeti.master.nodes import Nodes
+from ganeti.master.reservations import Reservations
+from ganeti.master.state import Deposed, State
+from ganeti.model.jobs import JobId, Status
+from ganeti.model.objects import Uuid
+from ganeti.model.traits import Catalog
+
+log = Log(__name__)
+
+R = TypeVar("R")
+
+
+class Submitter(Protocol):
+    """Takes further jobs (the queue)."""
+
+    async def submit_all(self, jobs: Sequence[Sequence[Mapping[str, Any]]]) -> list[JobId]:
+        """Accept all, or raise the first refusal."""
+        ...
+
+
+class Bench:
+    """What every execution shares: the things an operation works with."""
+
+    def __init__(
+        self,
+        *,
+        state: State,
+        nodes: Nodes,
+        clock: Clock,
+        ids: Ids,
+        catalog: Catalog,
+        addressing: dict[str, Addressing],
+    ) -> None:
+        self.state = state
+        self.nodes = nodes
+        self.clock = clock
+        self.ids = ids
+        self.catalog = catalog
+        self.addressing = addressing
+        self.reservations = Reservations()
+
+    def view(self, job: int = 0) -> View:
+        """The cluster now, as that job must see it."""
+        return View(
+            picture=self.state.picture,
+            catalog=self.catalog,
+            addressing=self.addressing,
+            reserved=self.reservations.seen_by(job),
+            now_s=self.clock.now_s(),
+        )
+
+
+class Execution:
+    """The context of one operation (`contract.operation.Context`), and its course."""
+
+    def __init__(self, bench: Bench, tracked: Tracked, index: int, submitter: Submitter) -> None:
+        self._bench = bench
+        self._tracked = tracked
+        self._index = index
+        self._submitter = submitter
+        self._journal = Journal(bench.state, bench.nodes, tracked)
+        self._committed = False
+
+    # -- what an operation sees ------------------------------------------------------------------
+
+    @property
+    def view(self) -> View:
+        """See `Asker.view`."""
+        return self._bench.view(self._tracked.job.id)
+
+    @property
+    def job(self) -> JobId:
+        """See `Context.job`."""
+        return self._tracked.job.id
+
+    @property
+    def clock(self) -> Clock:
+        """See `Context.clock`."""
+        return self._bench.clock
+
+    @property
+    def ids(self) -> Ids:
+        """See `Context.ids`."""
+        return self._bench.ids
+
+    @property
+    def undo(self) -> Journal:
+        """See `Context.undo`."""
+        return self._journal
+
+    async def call(self, node: Uuid, call: Call[R]) -> R:
+        """See `Asker.call`."""
+        await self._mark_running(call)
+        return await self._bench.nodes.call(node, call)
+
+    async def call_each(self, calls: Mapping[Uuid, Call[R]]) -> dict[Uuid, R | Unavailable | Failed]:
+        """See `Asker.call_each`."""
+        for call in calls.values():
+            await self._mark_running(call)
+        return await self._bench.nodes.call_each(calls)
+
+    def say(self, text: str) -> None:
+        """See `Context.say`."""
+        self._tracked.add_log(self._index, self.clock.now_s(), "message", text)
+
+    def warn(self, text: str) -> None:
+        """See `Context.warn`."""
+        self._tracked.add_log(self._index, self.clock.now_s(), "warning", text)
+
+    async def commit(self, change: Change) -> None:
+        """See `Context.commit`."""
+        self._tracked.marked_running = True
+        dropped = list(self._tracked.undo)
+        await self._bench.state.commit(change, put=self._tracked.encoded(), delete=dropped)
+        self._forget_undo(dropped)
+
+    async def submit(self, jobs: Sequence[Sequence[Mapping[str, Any]]]) -> list[JobId]:
+        """See `Context.submit`."""
+        return await self._submitter.submit_all(jobs)
+
+    # -- its course ------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Carry the operation to its end and commit how it ended. Raises only what ends the daemon."""
+        try:
+            outcome = await self._carry_out()
+            await self._succeed(outcome)
+        except (Refused, Unavailable, Failed) as error:
+            await self._fail(error)
+        except (Bug, Deposed):
+            raise
+        except asyncio.CancelledError:
+            if not self._tracked.kill_asked:
+                raise
+            await self._fail(Failed("killed by request while it ran"), status="canceled")
+        except Exception as error:
+            # One of the three borders: whatever an operation raises ends that operation, not the daemon.
+            log.bug("operation broke", error, op=self._tracked.job.ops[self._index].op_id)
+            await self._fail(error)
+        finally:
+            self._bench.reservations.release(self.job)
+
+    async def _carry_out(self) -> Outcome:
+        state = self._tracked.job.ops[self._index]
+        params = self._tracked.params(self._index)
+        operation = REGISTRY[state.op_id]
+        self._bench.reservations.survey_begins(self.job)
+        facts = await operation.survey(self, params)
+        plan = operation.plan(params, facts, self.view, self.ids)
+        self._bench.reservations.take(self.job, plan.reserve)
+        if params.dry_run:
+            self._explain(plan)
+            return Outcome(result=plan.dry_result)
+        self._tracked.set_op(self._index, exec_timestamp=self.clock.now_s())
+        context: Context = self
+        return await operation.run(context, params, plan)
+
+    def _explain(self, plan: Plan) -> None:
+        for reason in plan.because:
+            self.say(f"because: {reason}")
+        for number, step in enumerate(plan.steps, start=1):
+            self.say(f"step {number}: {step}")
+        self.say("nothing was changed (dry run)")
+
+    async def _succeed(self, outcome: Outcome) -> None:
+        dropped = list(self._tracked.undo)
+        ended = self._tracked.ended(self._index, "success", outcome.result, self.clock.now_s())
+        await self._bench.state.commit(outcome.change, put=record(ended), delete=dropped)
+        self._tracked.become(ended)
+        self._forget_undo(dropped)
+
+    async def _fail(self, error: BaseException, *, status: Status = "error") -> None:
+        if self._tracked.undo:
+            self.say("undoing what was done so far")
+        trouble = await self._journal.play()
+        for sentence in trouble:
+            self.warn(sentence)
+        ended = self._tracked.ended(self._index, status, error_result(error), self.clock.now_s())
+        await self._bench.state.commit_at_last(put=record(ended))
+        self._tracked.become(ended)
+
+    async def _mark_running(self, call: Call[Any]) -> None:
+        """Before the first deed the store says that the job runs, so that its recovery is decided by its operation."""
+        if call.only_reads or self._tracked.marked_running:
+            return
+        self._tracked.marked_running = True
+        await self._bench.state.commit(put=self._tracked.encoded())
+
+    def _forget_undo(self, keys: list[str]) -> None:
+        for key in keys:
+            self._tracked.undo.pop(key, None)

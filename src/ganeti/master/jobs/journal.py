@@ -1,0 +1,75 @@
+"""The undo list of a running operation: written before each deed, dropped by the commit, played on failure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from ganeti.base.errors import Failed, GanetiError, Refused, Unavailable
+from ganeti.base.log import Log
+from ganeti.contract.calls import Call, codec
+from ganeti.master.jobs.records import Tracked, undo_key
+from ganeti.master.nodes import DEBT_PREFIX, Nodes, Owed
+from ganeti.master.state import State, encode
+from ganeti.model.objects import Uuid
+
+log = Log(__name__)
+
+
+class Journal:
+    """Writes and plays the undo list of one job."""
+
+    def __init__(self, state: State, nodes: Nodes, tracked: Tracked) -> None:
+        self._state = state
+        self._nodes = nodes
+        self._tracked = tracked
+
+    async def later(self, *calls: tuple[Uuid, Call[Any]]) -> None:
+        """Write down, before the deed, the calls that reverse it; durable when this returns."""
+        job = self._tracked.job.id
+        entries: dict[str, Owed] = {}
+        for node, call in calls:
+            self._tracked.undo_seq += 1
+            owed = Owed(node=node, job=job, call=msgspec.Raw(codec.encode(call)))
+            entries[undo_key(job, self._tracked.undo_seq)] = owed
+        # Noted first: a commit whose outcome stays unknown may have written them.
+        self._tracked.undo |= entries
+        self._tracked.marked_running = True
+        await self._state.commit(put={key: encode(owed) for key, owed in entries.items()} | self._tracked.encoded())
+
+    async def play(self) -> list[str]:
+        """Reverse everything, newest first. What a node cannot do now becomes its debt; returns sentences on those."""
+        trouble = []
+        for key, owed in sorted(self._tracked.undo.items(), reverse=True):
+            failed = await self._reverse(owed)
+            if failed is None:
+                await self._state.commit_at_last(delete=[key])
+            else:
+                debt = f"{DEBT_PREFIX}{owed.node}/{key}"
+                await self._state.commit_at_last(put={debt: encode(owed)}, delete=[key])
+                self._nodes.owe(debt, owed)
+                trouble.append(failed)
+            self._tracked.undo.pop(key)
+        return trouble
+
+    async def _reverse(self, owed: Owed) -> str | None:
+        call = codec.decode(owed.call)
+        try:
+            await self._nodes.call(owed.node, call)
+        except (Unavailable, Failed, Refused) as error:
+            log.warning(
+                "undo left as a debt", job=owed.job, node=owed.node, call=type(call).__name__, cause=said(error)
+            )
+            return f"{type(call).__name__} on {_name(self._state, owed.node)} could not be done yet: {error.message}"
+        return None
+
+
+def said(error: GanetiError) -> str:
+    """An error as one line."""
+    return " ".join(error.message.split())
+
+
+def _name(state: State, node: Uuid) -> str:
+    known = state.picture.nodes.get(node)
+    return known.name if known is not None else node

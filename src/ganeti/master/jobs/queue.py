@@ -1,0 +1,323 @@
+"""The queue: jobs are accepted durably, wait for dependencies and locks without costing anything, run, and end.
+
+A waiting job is an entry in the lock table, not a task: thousands cost memory only. Locks of an operation are
+taken all at once, and computed anew when granted, because the cluster may have changed while it waited.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from ganeti.base.errors import UNKNOWN, WRONG_INPUT, WRONG_STATE, GanetiError, Refused
+from ganeti.base.log import JOB, Log
+from ganeti.base.tasks import Scope
+from ganeti.contract.operation import REGISTRY, Locks
+from ganeti.locks.manager import LockManager
+from ganeti.master.jobs.execute import Bench, Execution
+from ganeti.master.jobs.records import SERIAL_KEY, Tracked, error_result, job_key, new_op, record
+from ganeti.master.state import encode
+from ganeti.model.jobs import FINAL, PRIORITY_HIGHEST, PRIORITY_LOWEST, Job, JobId, OpState, Status
+from ganeti.model.objects import Cluster
+
+log = Log(__name__)
+
+MOST_UNFINISHED: Final = 20_000
+CLUSTER_LOCK: Final = "cluster"
+
+
+class Archive(Protocol):
+    """Where ended jobs go (`ganeti.store.archive`)."""
+
+    async def add(self, jobs: Sequence[Job]) -> None:
+        """Keep these; doing it twice is fine."""
+        ...
+
+    async def get(self, job: JobId) -> Job | None:
+        """One of them."""
+        ...
+
+
+class Queue:
+    """All jobs that are not archived."""
+
+    def __init__(self, bench: Bench, locks: LockManager, archive: Archive, scope: Scope) -> None:
+        self._bench = bench
+        self._locks = locks
+        self._archive = archive
+        self._scope = scope
+        self._last_id = 0
+        self._dependents: dict[JobId, dict[JobId, None]] = {}
+        self._granted: dict[JobId, Locks] = {}
+        self._unfinished = 0
+        self.jobs: dict[JobId, Tracked] = {}
+
+    # -- accepting -------------------------------------------------------------------------------
+
+    async def submit(self, jobs: Sequence[Sequence[Mapping[str, Any]]]) -> list[JobId | GanetiError]:
+        """Accept each job or say why not. An id that is returned is on disk: the job will have an end."""
+        now_s = self._bench.clock.now_s()
+        answers: list[JobId | GanetiError] = []
+        accepted: list[Tracked] = []
+        for position, ops in enumerate(jobs):
+            try:
+                tracked = self._new_job(ops, position, answers, now_s)
+            except Refused as refusal:
+                answers.append(refusal)
+            else:
+                accepted.append(tracked)
+                answers.append(tracked.job.id)
+        if accepted:
+            records: dict[str, bytes] = {SERIAL_KEY: encode(self._last_id)}
+            for tracked in accepted:
+                records |= record(tracked.job)
+            await self._bench.state.commit(put=records)
+        for tracked in accepted:
+            self.jobs[tracked.job.id] = tracked
+            self._unfinished += 1
+        for tracked in accepted:
+            self._consider(tracked)
+        return answers
+
+    async def submit_all(self, jobs: Sequence[Sequence[Mapping[str, Any]]]) -> list[JobId]:
+        """Accept all, or raise the first refusal (the others are accepted all the same)."""
+        ids = []
+        for answer in await self.submit(jobs):
+            if isinstance(answer, GanetiError):
+                raise answer
+            ids.append(answer)
+        return ids
+
+    def _new_job(
+        self, ops: Sequence[Mapping[str, Any]], position: int, before: Sequence[JobId | GanetiError], now_s: float
+    ) -> Tracked:
+        if not ops:
+            raise Refused(WRONG_INPUT, "a job needs at least one operation")
+        if self._bench.state.picture.cluster.drained:
+            raise Refused(WRONG_STATE, "the job queue is drained; open it with 'gnt-cluster queue undrain'")
+        if self._unfinished >= MOST_UNFINISHED:
+            raise Refused(WRONG_STATE, f"the job queue is full: {self._unfinished} jobs have not ended")
+        self._last_id += 1
+        job = JobId(self._last_id)
+        states: list[OpState] = []
+        secrets: dict[int, dict[str, Any]] = {}
+        try:
+            for index, data in enumerate(ops):
+                short = str(data.get("OP_ID", "")).removeprefix("OP_").lower()
+                reason = (f"gnt:opcode:{short}", f"job={job};index={index}", int(now_s * 1e9))
+                state, secret = new_op(dict(data), reason)
+                states.append(self._with_absolute_depends(state, position, before))
+                if secret:
+                    secrets[index] = secret
+        except Refused:
+            self._last_id -= 1
+            raise
+        return Tracked(job=Job(id=job, ops=tuple(states), received_timestamp=now_s), secrets=secrets)
+
+    def _with_absolute_depends(self, state: OpState, position: int, before: Sequence[JobId | GanetiError]) -> OpState:
+        depends = state.input.get("depends")
+        if not depends:
+            return state
+        absolute = []
+        for wanted, statuses in depends:
+            target: object = wanted
+            if wanted < 0:
+                place = position + wanted
+                target = before[place] if 0 <= place < len(before) else None
+            if not isinstance(target, int):
+                raise Refused(WRONG_INPUT, f"dependency {wanted} names no job that was accepted")
+            if target not in self.jobs and (target > self._last_id or target < 1):
+                raise Refused(WRONG_INPUT, f"dependency {target} is not a job")
+            absolute.append([target, list(statuses)])
+        return msgspec.structs.replace(state, input=state.input | {"depends": absolute})
+
+    # -- starting --------------------------------------------------------------------------------
+
+    def adopt(self, tracked: Tracked) -> None:
+        """Take over a job that an earlier master left; `start_all` sets them going."""
+        self.jobs[tracked.job.id] = tracked
+        self._unfinished += tracked.job.status not in FINAL
+
+    def start_all(self, *, last_id: int) -> None:
+        """Set every unfinished job going."""
+        self._last_id = max([last_id, *self.jobs])
+        for tracked in sorted(self.jobs.values(), key=lambda t: t.job.id):
+            if tracked.job.status not in FINAL:
+                self._consider(tracked)
+
+    def _consider(self, tracked: Tracked) -> None:
+        """Move a job on from where it stands: to its dependencies, to its locks, or to its end."""
+        index = tracked.current
+        try:
+            if self._depends_hold_back(tracked, index):
+                return
+            locks = self._locks_of(tracked, index)
+        except Refused as refusal:
+            self._end_unstarted(tracked, "error", refusal)
+            return
+        self._request(tracked, locks)
+
+    def _request(self, tracked: Tracked, locks: Locks) -> None:
+        job = tracked.job.id
+        self._granted[job] = locks
+        tracked.set_op(tracked.current, status="waiting", start_timestamp=self._bench.clock.now_s())
+        self._locks.request(job, locks, tracked.job.priority, lambda: self._on_grant(tracked))
+
+    def _on_grant(self, tracked: Tracked) -> None:
+        index = tracked.current
+        try:
+            locks = self._locks_of(tracked, index)
+        except Refused as refusal:
+            self._locks.release(tracked.job.id)
+            self._end_unstarted(tracked, "error", refusal)
+            return
+        if locks != self._granted[tracked.job.id]:
+            self._locks.release(tracked.job.id)
+            self._request(tracked, locks)
+            return
+        now_s = self._bench.clock.now_s()
+        if tracked.job.start_timestamp is None:
+            tracked.job = msgspec.structs.replace(tracked.job, start_timestamp=now_s)
+        tracked.set_op(index, status="running")
+        tracked.task = self._scope.start(self._run(tracked, index), name=f"job {tracked.job.id}")
+
+    async def _run(self, tracked: Tracked, index: int) -> None:
+        JOB.set(tracked.job.id)
+        try:
+            await Execution(self._bench, tracked, index, self).run()
+        finally:
+            tracked.task = None
+            self._granted.pop(tracked.job.id, None)
+            self._locks.release(tracked.job.id)
+        if tracked.job.status in FINAL:
+            self._has_ended(tracked)
+        else:
+            tracked.marked_running = False
+            self._consider(tracked)
+
+    def _locks_of(self, tracked: Tracked, index: int) -> Locks:
+        params = tracked.params(index)
+        wanted = REGISTRY[tracked.job.ops[index].op_id].locks(params, self._bench.view(tracked.job.id))
+        if CLUSTER_LOCK in wanted.exclusive:
+            return wanted
+        return Locks(exclusive=wanted.exclusive, shared=(wanted.shared | {CLUSTER_LOCK}) - wanted.exclusive)
+
+    def set_limit(self, cluster: Cluster) -> None:
+        """How many jobs may hold locks at once."""
+        self._locks.set_limit(cluster.max_running_jobs)
+
+    # -- dependencies ----------------------------------------------------------------------------
+
+    def _depends_hold_back(self, tracked: Tracked, index: int) -> bool:
+        for wanted, statuses in tracked.params(index).depends or ():
+            other = self.jobs.get(JobId(wanted))
+            if other is None:
+                continue  # archived: it ended long ago, how is not asked any more
+            status = other.job.status
+            if status not in FINAL:
+                self._dependents.setdefault(other.job.id, {})[tracked.job.id] = None
+                return True
+            if statuses and status not in statuses:
+                if status == "canceled":
+                    self._end_unstarted(tracked, "canceled", Refused(WRONG_STATE, f"job {wanted} was canceled"))
+                    return True
+                raise Refused(WRONG_STATE, f"it depends on job {wanted}, which ended with {status}")
+        return False
+
+    def _has_ended(self, tracked: Tracked) -> None:
+        self._unfinished -= 1
+        for dependent in self._dependents.pop(tracked.job.id, {}):
+            waiting = self.jobs.get(dependent)
+            if waiting is not None and waiting.job.status not in FINAL:
+                self._consider(waiting)
+
+    # -- ending without running ------------------------------------------------------------------
+
+    def _end_unstarted(self, tracked: Tracked, status: Status, error: GanetiError) -> None:
+        _ = self._scope.start(self._write_end(tracked, status, error), name=f"end job {tracked.job.id}")
+
+    async def _write_end(self, tracked: Tracked, status: Status, error: GanetiError) -> None:
+        ended = tracked.ended(tracked.current, status, error_result(error), self._bench.clock.now_s())
+        await self._bench.state.commit_at_last(put=record(ended))
+        tracked.become(ended)
+        self._has_ended(tracked)
+
+    # -- what users do with jobs -----------------------------------------------------------------
+
+    def find(self, job: JobId) -> Tracked:
+        """A job of the queue, or `Refused` (unknown_entity)."""
+        tracked = self.jobs.get(job)
+        if tracked is None:
+            raise Refused(UNKNOWN, f"Job {job} not found in queue", job=job)
+        return tracked
+
+    async def cancel(self, job: JobId, *, kill: bool = False) -> tuple[bool, str]:
+        """Cancel a job that has not started; a running one only with `kill`, and then its deeds are undone."""
+        tracked = self.find(job)
+        status = tracked.job.status
+        if status in FINAL:
+            return False, f"Job {job} has ended already ({status})"
+        if tracked.task is None:
+            if not self._locks.cancel(job) and job in self._granted:
+                return False, f"Job {job} is being started; try again"
+            self._granted.pop(job, None)
+            tracked.set_op(tracked.current, status="canceling")
+            await self._write_end(tracked, "canceled", Refused(WRONG_STATE, "Job canceled by request"))
+            return True, f"Job {job} canceled"
+        if not kill:
+            return (
+                False,
+                f"Job {job} is running and can no longer be canceled; end it with --kill, which undoes its deeds",
+            )
+        tracked.kill_asked = True
+        tracked.task.cancel()
+        return True, f"Job {job} is being ended; what it did is undone"
+
+    async def change_priority(self, job: JobId, priority: int) -> tuple[bool, str]:
+        """Give all operations that have not ended another priority."""
+        if not PRIORITY_HIGHEST <= priority <= PRIORITY_LOWEST:
+            raise Refused(WRONG_INPUT, f"a priority lies between {PRIORITY_HIGHEST} and {PRIORITY_LOWEST}")
+        tracked = self.find(job)
+        if tracked.job.status in FINAL:
+            return False, f"Job {job} has ended already ({tracked.job.status})"
+        for index in range(tracked.current, len(tracked.job.ops)):
+            tracked.set_op(index, priority=priority)
+        self._locks.change_priority(job, priority)
+        await self._bench.state.commit(put=tracked.encoded())
+        return True, f"Priority of job {job} changed to {priority}"
+
+    async def archive(self, jobs: Iterable[JobId]) -> int:
+        """Move ended jobs out of the store; returns how many were."""
+        ended = [self.jobs[job].job for job in jobs if job in self.jobs and self.jobs[job].job.status in FINAL]
+        if ended:
+            await self._archive.add(ended)
+            for start in range(0, len(ended), 100):
+                await self._bench.state.commit(delete=[job_key(job.id) for job in ended[start : start + 100]])
+            for job in ended:
+                self.jobs.pop(job.id, None)
+        return len(ended)
+
+    async def autoarchive(self, age_s: float | None) -> tuple[int, int]:
+        """Archive what ended longer ago than that (None: all); returns (archived, left)."""
+        limit_s = self._bench.clock.now_s() - age_s if age_s is not None else float("inf")
+        old = [t.job.id for t in self.jobs.values() if (t.job.end_timestamp or float("inf")) <= limit_s]
+        old = [job for job in old if self.jobs[job].job.status in FINAL]
+        return await self.archive(old), len(self.jobs)
+
+    async def news(self, job: JobId, *, status: str | None, log_serial: int, timeout_s: float) -> Tracked:
+        """Wait until the job's state differs from `status` or its log went beyond, or the time is over."""
+        tracked = self.find(job)
+        try:
+            async with asyncio.timeout(timeout_s):
+                while tracked.job.status == status and tracked.log_serial <= log_serial:
+                    if status in FINAL:
+                        break
+                    waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+                    tracked.watchers.append(waiting)
+                    await waiting
+        except TimeoutError:
+            pass  # no news is an answer too
+        return tracked

@@ -1,0 +1,109 @@
+"""Calls to nodes by identity: where a node listens, its debts paid first, and fan-out with errors as answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Final, Protocol, TypeVar
+
+import msgspec
+
+from ganeti.base.errors import Failed, Refused, Unavailable
+from ganeti.base.log import Log
+from ganeti.contract.calls import Call, codec
+from ganeti.contract.wire import Address
+from ganeti.master.state import State
+from ganeti.model.objects import Node, Uuid
+
+log = Log(__name__)
+
+R = TypeVar("R")
+DEBT_PREFIX: Final = "debt/"
+
+
+class Caller(Protocol):
+    """Sends one call to an address (`ganeti.wire.client.NodeClient`)."""
+
+    async def call(self, address: Address, call: Call[R]) -> R:
+        """The node's answer, or its error, or `Unavailable`."""
+        ...
+
+
+class Owed(msgspec.Struct, frozen=True, kw_only=True):
+    """A reversal that a silent node still has to play. `call` is the encoded call."""
+
+    node: Uuid
+    job: int
+    call: msgspec.Raw
+
+
+class Nodes:
+    """All nodes of the cluster, as callees."""
+
+    def __init__(self, state: State, caller: Caller) -> None:
+        self._state = state
+        self._caller = caller
+        self.debts: dict[Uuid, dict[str, Owed]] = {}
+        self._paying: dict[Uuid, asyncio.Lock] = {}
+
+    def load_debts(self) -> None:
+        """Take the debts that an earlier master left from what the store held."""
+        for key in [key for key in self._state.entries if key.startswith(DEBT_PREFIX)]:
+            owed = msgspec.json.decode(self._state.entries.pop(key).value, type=Owed)
+            self.debts.setdefault(owed.node, {})[key] = owed
+
+    async def call(self, node: Uuid, call: Call[R]) -> R:
+        """Ask one node; what it owes is paid before anything new is served to it."""
+        known = self._state.picture.nodes.get(node)
+        if known is None:
+            raise Unavailable(f"the cluster has no node {node}")
+        if known.offline:
+            raise Unavailable(f"node {known.name} is marked offline", node=known.name)
+        if self.debts.get(node) and not call.only_reads:
+            await self.pay(node)
+        return await self._caller.call(address_of(known), call)
+
+    async def call_each(self, calls: Mapping[Uuid, Call[R]]) -> dict[Uuid, R | Unavailable | Failed]:
+        """Ask several nodes at once; one's error is its answer."""
+
+        async def one(node: Uuid, call: Call[R]) -> R | Unavailable | Failed:
+            try:
+                return await self.call(node, call)
+            except (Unavailable, Failed) as error:
+                return error
+            except Refused as refusal:
+                return Failed(refusal.message, **refusal.facts)
+
+        async with asyncio.TaskGroup() as group:
+            asked = {node: group.create_task(one(node, call)) for node, call in calls.items()}
+        return {node: task.result() for node, task in asked.items()}
+
+    async def pay(self, node: Uuid) -> None:
+        """Play what a node owes, newest first. Raises `Unavailable` when it is still silent."""
+        known = self._state.picture.nodes[node]
+        async with self._paying.setdefault(node, asyncio.Lock()):
+            for key, owed in sorted(self.debts.get(node, {}).items(), reverse=True):
+                await self._caller.call(address_of(known), codec.decode(owed.call))
+                await self._state.commit(delete=[key])
+                del self.debts[node][key]
+                log.info("debt paid", node=known.name, job=owed.job)
+            self.debts.pop(node, None)
+
+    async def try_to_pay_all(self) -> None:
+        """Pay what can be paid now; the rest stays owed."""
+        for node in list(self.debts):
+            if node not in self._state.picture.nodes or self._state.picture.nodes[node].offline:
+                continue
+            try:
+                await self.pay(node)
+            except (Unavailable, Failed, Refused) as error:
+                log.warning("node still owes", node=node, calls=len(self.debts[node]), cause=error)
+
+    def owe(self, key: str, owed: Owed) -> None:
+        """Remember a debt that has been committed."""
+        self.debts.setdefault(owed.node, {})[key] = owed
+
+
+def address_of(node: Node) -> Address:
+    """Where a node's daemon listens and who must answer there."""
+    return Address(name=node.name, host=node.primary_ip, port=node.port, certificate=node.certificate)

@@ -1,0 +1,1 @@
+"""Pieces that several operations share: disks, NICs, guests, names."""

@@ -13,6 +13,7 @@ import aiohttp
 
 from ganeti.base.errors import Unavailable
 from ganeti.contract.wire import Address
+from ganeti.wire.certificates import fingerprint_der
 from ganeti.wire.lost import ConnectionLost
 
 CALL_PATH: Final = "/call"
@@ -37,10 +38,9 @@ class TlsWire:
         connect_timeout_s: float = 10.0,
         connections_per_node: int = 100,
     ) -> None:
-        self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        self._tls.minimum_version = ssl.TLSVersion.TLSv1_3
-        self._tls.load_verify_locations(ca_file)
-        self._tls.load_cert_chain(certificate_file)
+        self._certificate_file = certificate_file
+        self._ca_file = ca_file
+        self._contexts = {"": self._context("")}
         self._connect_timeout_s = connect_timeout_s
         self._connections_per_node = connections_per_node
         self._session: aiohttp.ClientSession | None = None
@@ -48,14 +48,14 @@ class TlsWire:
     async def exchange(self, to: Address, envelope: bytes, *, timeout_s: float) -> bytes:
         """See `Wire.exchange`."""
         where = f"[{to.host}]:{to.port}" if ":" in to.host else f"{to.host}:{to.port}"
-        pin: aiohttp.Fingerprint | bool = True
-        if to.certificate:
-            pin = aiohttp.Fingerprint(bytes.fromhex(to.certificate))
         try:
             async with (
                 asyncio.timeout(timeout_s),
                 self._connected().post(
-                    f"https://{where}{CALL_PATH}", data=envelope, ssl=pin, server_hostname=to.name
+                    f"https://{where}{CALL_PATH}",
+                    data=envelope,
+                    ssl=self._context_for(to.certificate),
+                    server_hostname=to.name,
                 ) as response,
             ):
                 body = await response.read()
@@ -65,12 +65,6 @@ class TlsWire:
                 raise Unavailable(
                     f"the node daemon of {to.name} answers with HTTP status {response.status}: {said}", node=to.name
                 )
-        except aiohttp.ServerFingerprintMismatch as error:
-            raise Unavailable(
-                f"who answers on {where} is not node {to.name}: its certificate is {error.got.hex()}, "
-                f"the cluster knows {to.certificate}",
-                node=to.name,
-            ) from error
         except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError) as error:
             raise Unavailable(_not_the_node(to, where, error), node=to.name) from error
         except aiohttp.ConnectionTimeoutError as error:
@@ -98,7 +92,8 @@ class TlsWire:
                     node=to.name,
                 ) from error
             raise ConnectionLost(
-                f"the connection to node {to.name} ({where}) broke before its answer came: {_words(error)}",
+                f"the connection to node {to.name} ({where}) broke before its answer came: {_words(error)}; "
+                "its daemon may have died, or does not accept our certificate",
                 node=to.name,
             ) from error
 
@@ -108,11 +103,25 @@ class TlsWire:
             await self._session.close()
             self._session = None
 
+    def _context_for(self, pin: str) -> ssl.SSLContext:
+        # One for each pin: connections are kept by context, so none is used for a call that asks for more.
+        if pin not in self._contexts:
+            self._contexts[pin] = self._context(pin)
+        return self._contexts[pin]
+
+    def _context(self, pin: str) -> ssl.SSLContext:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        tls.minimum_version = ssl.TLSVersion.TLSv1_3
+        tls.load_verify_locations(self._ca_file)
+        tls.load_cert_chain(self._certificate_file)
+        if pin:
+            tls.sslobject_class = _pinned(pin)
+        return tls
+
     def _connected(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(
-                    ssl=self._tls,
                     limit=0,
                     limit_per_host=self._connections_per_node,
                     keepalive_timeout=60.0,
@@ -136,6 +145,21 @@ def server_context(certificate_file: str, ca_file: str) -> ssl.SSLContext:
     return tls
 
 
+def _pinned(pin: str) -> type[ssl.SSLObject]:
+    """TLS that ends its handshake, before a byte of ours is sent, when the peer's certificate is not the known one."""
+
+    class Pinned(ssl.SSLObject):
+        def do_handshake(self) -> None:
+            super().do_handshake()
+            shown = fingerprint_der(self.getpeercert(binary_form=True) or b"")
+            if shown != pin.lower():
+                error = ssl.SSLCertVerificationError(f"it is {shown}, the cluster knows {pin}")
+                error.verify_message = str(error)
+                raise error
+
+    return Pinned
+
+
 def _socket(info: aiohttp.AddrInfoType) -> socket.socket:
     family, kind, protocol, _, _ = info
     made = socket.socket(family=family, type=kind, proto=protocol)
@@ -156,6 +180,8 @@ def _not_the_node(
 
 
 def _words(error: BaseException) -> str:
+    if isinstance(error, aiohttp.ClientConnectorError):
+        error = error.os_error
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return "it was closed by the node"
     number = getattr(error, "errno", None)

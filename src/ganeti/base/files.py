@@ -123,8 +123,13 @@ class SystemFiles:
 
     def append(self, path: str, data: bytes, *, mode: int = 0o600) -> None:
         """See `Files.append`."""
-        with open(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, mode), "ab") as file:
-            file.write(data)
+        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, mode)
+        try:
+            left = memoryview(data)
+            while left:  # without a file object: that would seek, which files of the kernel (cgroups) refuse
+                left = left[os.write(handle, left) :]
+        finally:
+            os.close(handle)
 
     def exists(self, path: str) -> bool:
         """See `Files.exists`."""

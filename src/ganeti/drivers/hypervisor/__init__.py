@@ -1,0 +1,1 @@
+"""Hypervisor drivers: one file or package each, every one with its `TRAITS` and `Driver`."""

@@ -1,6 +1,6 @@
-"""What lists and info commands show: fields per kind of object, an engine that runs a query, data of info commands.
+"""What list and info commands show: the fields of each kind of object, and what reads them for a query.
 
-`engine.run` answers a list query, `engine.fields` says which columns there are, `info` makes the data of
-`gnt-KIND info`, `sources.Sources` is what all of them need to be given. `fields.RESOURCES` is not here: each module
-(`instances`, `nodes`, ...) holds one `Resource`, and `engine` knows them all.
+`engine.run` answers a list query, `engine.fields` tells the columns, `info.run` makes the data of `gnt-KIND info`,
+`jobs.details` that of `gnt-job info`; `sources.Sources` is what they need to be given. One file for each kind of
+object: a new column is one more line in it.
 """

@@ -120,6 +120,8 @@ def _check_leaf(leaf: Tree, known: Mapping[str, Field[Any, Any]]) -> None:
     if field is None:
         raise Refused(WRONG_INPUT, f"filter: there is no field '{name}'; list-fields shows those there are", field=name)
     value = rest[0] if rest else None
+    if operator == "=[]" and field.kind != "other":
+        raise Refused(WRONG_INPUT, f"filter: {name} is not a list that something could be in", field=name)
     if operator in ("?", "=~", "=[]") or value is None or field.kind == "other":
         return
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)

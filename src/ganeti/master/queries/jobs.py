@@ -53,9 +53,9 @@ class Jobs:
         found = {job.id: Row(job=job) for job in sources.jobs() if job.id in wanted}
         if missing := wanted - found.keys():
             found.update((job.id, Row(job=job, archived=True)) for job in await sources.archived_jobs(missing))
-        if missing := sorted(wanted - found.keys()):
-            word = "Job" if len(missing) == 1 else "Jobs"
-            raise Refused(UNKNOWN, f"{word} {', '.join(map(str, missing))} not found", names=missing)
+        if unknown := sorted(wanted - found.keys()):
+            word = "Job" if len(unknown) == 1 else "Jobs"
+            raise Refused(UNKNOWN, f"{word} {', '.join(map(str, unknown))} not found", names=unknown)
         return [found[key] for key in sorted(found)]
 
     async def look(self, sources: Sources, view: View, rows: Sequence[Row], needs: frozenset[Need]) -> None:

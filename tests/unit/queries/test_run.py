@@ -200,6 +200,7 @@ async def test_jobs_come_by_number_and_from_the_archive_when_asked() -> None:
     assert await names(made, 'status == "queued" or status == "error"', what="job") == [9, 10]
     assert await names(made, what="job", qfilter=["==", "status", "success"]) == [2]
     assert await names(made, "10", "2", what="job") == [2, 10]
+    assert made.asked == []
     assert await names(made, "1", what="job") == [1]
     reply = await engine.run(api.Query(what="job", fields=["id", "archived"]), made)
     assert [(row[0][1], row[1][1]) for row in reply.rows] == [(1, True), (2, False), (9, False), (10, False)]

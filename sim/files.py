@@ -105,7 +105,7 @@ class MemoryFiles:
     def append(self, path: str, data: bytes, *, mode: int = 0o600) -> None:
         """See `Files.append`."""
         self._check_fault("append", path)
-        directory, name = self._parent(self.real_path(path))
+        directory, name = self._parent(self._resolved(path))
         file = directory.entries.get(name)
         if isinstance(file, _Directory):
             raise _error(errno.EISDIR, path)
@@ -134,7 +134,7 @@ class MemoryFiles:
 
     def real_path(self, path: str) -> str:
         """See `Files.real_path`."""
-        return self._walk(path, follow=True)[1]
+        return self._walk(path, follow=True).path
 
     def is_executable(self, path: str) -> bool:
         """See `Files.is_executable`."""
@@ -144,67 +144,73 @@ class MemoryFiles:
     def list_dir(self, path: str) -> list[str]:
         """See `Files.list_dir`."""
         self._check_fault("list_dir", path)
-        match self._lookup(path):
-            case None:
-                return []
-            case _Directory(entries=entries):
-                return sorted(entries)
-            case _:
-                raise _error(errno.ENOTDIR, path)
+        try:
+            node = self._at(path)
+        except FileNotFoundError:
+            return []
+        if not isinstance(node, _Directory):
+            raise _error(errno.ENOTDIR, path)
+        return sorted(node.entries)
 
     def make_dirs(self, path: str, *, mode: int = 0o750) -> None:
         """See `Files.make_dirs`."""
         self._check_fault("make_dirs", path)
-        directory = self._root
-        for part in _parts(self.real_path(path)):
-            node = directory.entries.setdefault(part, _Directory())
-            if not isinstance(node, _Directory):
-                raise _error(errno.EEXIST, path)
-            directory = node
+        if isinstance(self._lookup(path), _Directory):
+            return
+        above = path.rstrip("/").rpartition("/")[0]
+        if not isinstance(self._lookup(above or "/"), _Directory):
+            self.make_dirs(above, mode=0o755)
+        directory, name = self._parent(path)
+        if name in directory.entries:
+            raise _error(errno.EEXIST, path)
+        directory.entries[name] = _Directory()
 
     def remove(self, path: str) -> None:
         """See `Files.remove`."""
         self._check_fault("remove", path)
-        node = self._lookup(path, follow=False)
+        try:
+            node = self._at(path, follow=False)
+        except FileNotFoundError:
+            return
         if isinstance(node, _Directory):
             raise _error(errno.EISDIR, path)
-        if node is not None:
-            directory, name = self._parent(path)
-            del directory.entries[name]
+        directory, name = self._parent(path)
+        del directory.entries[name]
 
     def remove_dir(self, path: str) -> None:
         """See `Files.remove_dir`."""
         self._check_fault("remove_dir", path)
-        match self._lookup(path, follow=False):
-            case None:
-                return
-            case _Directory(entries=entries) if entries:
-                raise _error(errno.ENOTEMPTY, path)
-            case _Directory():
-                directory, name = self._parent(path)
-                del directory.entries[name]
-            case _:
-                raise _error(errno.ENOTDIR, path)
+        try:
+            node = self._at(path, follow=False)
+        except FileNotFoundError:
+            return
+        if not isinstance(node, _Directory):
+            raise _error(errno.ENOTDIR, path)
+        if node.entries:
+            raise _error(errno.ENOTEMPTY, path)
+        directory, name = self._parent(path)
+        del directory.entries[name]
 
     def rename(self, old: str, new: str) -> None:
         """See `Files.rename`."""
         self._check_fault("rename", old)
-        node = self._lookup(old, follow=False)
-        if node is None:
-            raise _error(errno.ENOENT, old)
         source, source_name = self._parent(old)
         target, target_name = self._parent(new)
-        there = target.entries.get(target_name)
+        node, there = source.entries.get(source_name), target.entries.get(target_name)
+        if node is None:
+            raise _error(errno.ENOENT, old)
+        if any(node is above for above in self._above(new)):
+            raise _error(errno.EINVAL, new)
+        if any(there is above for above in self._above(old)):
+            raise _error(errno.ENOTEMPTY, new)
         if there is node:
             return
+        if isinstance(node, _Directory) and there is not None and not isinstance(there, _Directory):
+            raise _error(errno.ENOTDIR, new)
         if isinstance(there, _Directory) and not isinstance(node, _Directory):
             raise _error(errno.EISDIR, new)
         if isinstance(there, _Directory) and there.entries:
             raise _error(errno.ENOTEMPTY, new)
-        if isinstance(node, _Directory) and there is not None and not isinstance(there, _Directory):
-            raise _error(errno.ENOTDIR, new)
-        if isinstance(node, _Directory) and (target is node or any(node is d for d in self._ancestors(new))):
-            raise _error(errno.EINVAL, new)
         del source.entries[source_name]
         target.entries[target_name] = node
 
@@ -265,57 +271,80 @@ class MemoryFiles:
 
     def _file(self, method: str, path: str) -> _File:
         self._check_fault(method, path)
-        match self._lookup(path):
-            case _File() as file:
-                return file
-            case _Directory():
-                raise _error(errno.EISDIR, path)
-            case _:
-                raise _error(errno.ENOENT, path)
+        node = self._at(path)
+        if not isinstance(node, _File):
+            raise _error(errno.EISDIR, path)
+        return node
 
     def _parent(self, path: str) -> tuple[_Directory, str]:
         """The directory that a path is in, and its name there."""
         head, _, name = path.rstrip("/").rpartition("/")
-        node = self._lookup(head or "/")
-        if node is None:
-            raise _error(errno.ENOENT, path)
+        node = self._at(head or "/")
         if not isinstance(node, _Directory):
             raise _error(errno.ENOTDIR, path)
         return node, name
 
-    def _ancestors(self, path: str) -> Iterator[_Directory]:
-        parts = _parts(self.real_path(path))
-        for count in range(len(parts)):
-            node = self._lookup("/" + "/".join(parts[:count]))
-            if isinstance(node, _Directory):
-                yield node
+    def _above(self, path: str) -> list[_Node]:
+        """The directories that a path goes through."""
+        return self._walk(path.rstrip("/").rpartition("/")[0] or "/", follow=True).nodes
 
     def _lookup(self, path: str, *, follow: bool = True) -> _Node | None:
-        return self._walk(path, follow=follow)[0]
+        try:
+            return self._at(path, follow=follow)
+        except OSError:
+            return None
 
-    def _walk(self, path: str, *, follow: bool) -> tuple[_Node | None, str]:
-        """What is at a path, and the path with links resolved; `follow` says whether the last part is, too."""
+    def _at(self, path: str, *, follow: bool = True) -> _Node:
+        way = self._walk(path, follow=follow)
+        if way.trouble:
+            raise _error(way.trouble, path)
+        return way.nodes[-1]
+
+    def _resolved(self, path: str) -> str:
+        """The path without links; what it leads to need not be there, the directory above must."""
+        way = self._walk(path, follow=True)
+        if way.trouble not in {0, errno.ENOENT}:
+            raise _error(way.trouble, path)
+        return way.path
+
+    def _walk(self, path: str, *, follow: bool) -> _Way:
+        """Go along a path; `follow` says whether its last part is followed, too, if it is a link."""
         if not path.startswith("/"):
             raise ValueError(f"{path} is not an absolute path")
-        todo, done, links = _parts(path), list[tuple[str, _Node | None]](), 0
+        todo, names, way, links = _parts(path), list[str](), _Way([self._root]), 0
         while todo:
             part = todo.pop(0)
+            here = way.nodes[-1] if len(way.nodes) == len(names) + 1 else None
+            if here is not None and not isinstance(here, _Directory):
+                way.trouble = way.trouble or errno.ENOTDIR
             if part == "..":
-                del done[-1:]
+                del names[-1:], way.nodes[max(1, len(names) + 1) :]
                 continue
-            here = done[-1][1] if done else self._root
             node = here.entries.get(part) if isinstance(here, _Directory) else None
             if isinstance(node, _Link) and (todo or follow):
                 links += 1
                 if links > _LINKS_MAX:
-                    return None, path
+                    return _Way([self._root], path, errno.ELOOP)
                 if node.target.startswith("/"):
-                    done.clear()
+                    del names[:], way.nodes[1:]
                 todo = _parts(node.target) + todo
                 continue
-            done.append((part, node))
-        resolved = "/" + "/".join(part for part, _ in done)
-        return (done[-1][1] if done else self._root), resolved
+            if node is not None:
+                way.nodes.append(node)
+            else:
+                way.trouble = way.trouble or errno.ENOENT
+            names.append(part)
+        way.path = "/" + "/".join(names)
+        return way
+
+
+@dataclass
+class _Way:
+    """Where a path leads: what is there, from the root to the end; `trouble` is the errno of what is not."""
+
+    nodes: list[_Node]
+    path: str = "/"
+    trouble: int = 0
 
 
 def _parts(path: str) -> list[str]:

@@ -69,7 +69,7 @@ class Files(Protocol):
         ...
 
     def symlink(self, target: str, path: str) -> None:
-        """Make `path` a link to `target`, replacing a link that is there."""
+        """Make `path` a link to `target`, replacing a link or file that is there."""
         ...
 
     def allocate(self, path: str, size_bytes: int, *, sparse: bool = True) -> None:
@@ -203,7 +203,11 @@ class SystemFiles:
         temporary = f"{path}.new"
         self.remove(temporary)
         os.symlink(target, temporary)
-        os.rename(temporary, path)
+        try:
+            os.rename(temporary, path)
+        except OSError:
+            os.unlink(temporary)
+            raise
 
     def allocate(self, path: str, size_bytes: int, *, sparse: bool = True) -> None:
         """See `Files.allocate`."""

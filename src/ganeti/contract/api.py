@@ -16,7 +16,7 @@ server's side. Every error is `{"error": {"class", "code", "message", "facts"}}`
 | POST /jobs/autoarchive | `{"age_s": 3600 or null for all}` | `{"archived": n, "left": n}` |
 | POST /query | `Query` | `QueryReply` |
 | POST /query-fields | `{"what": "instance", "fields": [..] or null}` | `{"fields": [FieldDef, ...]}` |
-| POST /info/KIND | `{"names": [..], "static": bool}` | data for `gnt-KIND info`, see below; KIND: cluster, node, instance, os |
+| POST /info/KIND | `{"names": [..], "static": bool}` | data for `gnt-KIND info`, see below; KIND: cluster, node, group, instance, os |
 | POST /tags | `{"kind": "instance", "name": "web1"}` | `{"tags": [...]}` |
 | POST /tags/search | `{"pattern": "..."}` | `{"tags": [["/instances/web1", "tag"], ...]}` |
 | POST /locks | `{}` | `{"locks": [{"name","mode","owner":[..],"pending":[[mode,[jobs]],..]}]}` |
@@ -24,21 +24,10 @@ server's side. Every error is `{"error": {"class", "code", "message", "facts"}}`
 | POST /console | `{"instance": "web1"}` | `contract.guest.Console` |
 | POST /shutdown | `{}` | the daemon ends after answering |
 
-What `/info/KIND` answers; no names: all of them, an unknown name is an error. Nodes are named by name unless said otherwise.
-
-- cluster: one object with the keys of QueryClusterInfo (spec: interfaces, section 10); parameters are those in force,
-  `os_hvp`, `osparams` as set. `architecture` is `["64bit", "x86_64"]`; `enabled_data_collectors` and
-  `data_collector_interval` (microseconds) are keyed by collector.
-- instance: `{"items": [{name uuid serial_no ctime mtime config_state run_state pnode pnode_group_name
-  pnode_group_uuid snodes snodes_group_names snodes_group_uuids os os_instance os_actual network_port hypervisor
-  hv_instance hv_actual be_instance be_actual disk_template nics disks}]}`. `*_instance` are own values, `*_actual` those
-  in force. `config_state`: up, down, offline; `run_state`: up, down, or null when not asked (static) or not known.
-  nics: `{uuid name mac ip mode link vlan network}` (mode, link, vlan in force; network by name); disks: `{uuid name dev_type
-  size mode logical_id path}` (`path`: where the primary node has it, null when not asked or not known).
-- node: `{"items": [{name uuid primary_ip secondary_ip master_candidate drained offline master_capable vm_capable
-  pinst_list sinst_list ndparams custom_ndparams}]}`.
-- os: `{"items": [{name valid hidden blacklisted trusted variants api_versions parameters node_status}]}`: parameters are
-  `[[name, description], ...]`; node_status `[{node path valid message api_versions variants parameters trusted}]`.
+`/info/KIND` answers data that is ready to print, in the words and the order of the samples: `master.queries.info` says
+how. cluster: one object; node, group, instance: a list of objects in the order of names; os: a list of objects
+`{name valid status hidden blacklisted variants api_versions parameters trusted nodes}`. No names: all; an unknown name is
+an error.
 """
 
 from __future__ import annotations
@@ -107,7 +96,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FieldDef(msgspec.Struct, frozen=True, kw_only=True):
-    """A column. `kind`: text, bool, number, unit, timestamp, other, unknown."""
+    """A column. `kind`: text, bool, number, float, unit (MiB), timestamp, other, unknown."""
 
     name: str
     title: str

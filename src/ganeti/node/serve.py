@@ -88,7 +88,7 @@ class NodeServer:
         async def deed() -> Any:
             async with self._turns.of(keys_of(call)):
                 self._admit(envelope.epoch)  # a new master may have come while this call waited
-                limit = asyncio.timeout(call.timeout_s)
+                limit = asyncio.timeout(call.limit_s)
                 try:
                     async with limit:
                         return await handler(self._host, call)
@@ -96,7 +96,7 @@ class NodeServer:
                     if not limit.expired():
                         raise
                     raise Failed(
-                        f"{_tag(call)} was broken off on node {self._host.name} after {call.timeout_s:g} s",
+                        f"{_tag(call)} was broken off on node {self._host.name} after {call.limit_s:g} s",
                         call=_tag(call),
                     ) from error
 

@@ -42,7 +42,7 @@ class NodeClient:
         `Unavailable` when no answer came: the deed may then be done or not. A broken connection is tried again with
         the same call id within the limit: the node has recorded the answer, so the deed is done once.
         """
-        limit_s = type(call).timeout_s if timeout_s is None else timeout_s
+        limit_s = call.limit_s if timeout_s is None else timeout_s
         envelope = msgspec.json.encode(
             Envelope(
                 cluster=self._cluster_uuid,

@@ -36,10 +36,6 @@ class Archive(Protocol):
         """Keep these; doing it twice is fine."""
         ...
 
-    async def get(self, job: JobId) -> Job | None:
-        """One of them."""
-        ...
-
 
 class Queue:
     """All jobs that are not archived."""
@@ -207,7 +203,7 @@ class Queue:
 
     def set_limit(self, cluster: Cluster) -> None:
         """How many jobs may hold locks at once."""
-        self._locks.set_limit(cluster.max_running_jobs)
+        self._locks.change_limit(cluster.max_running_jobs)
 
     # -- dependencies ----------------------------------------------------------------------------
 

@@ -42,7 +42,7 @@ async def ask_nodes(
     )
     facts = await ask.call_each(dict.fromkeys(uuids, wanted))
     checks = await ask.call_each(dict.fromkeys(uuids, InstanceCheck(guest=guest)))
-    installs: Mapping[Uuid, object] = {}
+    installs: Mapping[Uuid, None | Unavailable | Failed] = {}
     if os_name is not None:
         check = OsValidate(os_name=os_name, params=dict(os_params), force_variant=force_variant)
         installs = dict(await ask.call_each(dict.fromkeys(uuids, check)))

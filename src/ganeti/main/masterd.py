@@ -1,0 +1,82 @@
+"""`ganeti-masterd`: the master daemon with its real ports: SQLite, TLS to the nodes, the unix socket for commands."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Sequence
+from importlib import metadata
+from typing import Final
+
+from ganeti.base.clock import SystemClock
+from ganeti.base.files import SystemFiles
+from ganeti.base.ids import SystemIds
+from ganeti.main import daemon
+from ganeti.main.noded import load_settings
+
+KIND: Final = daemon.Kind(
+    name="ganeti-masterd",
+    log_name="master-daemon",
+    about="Run the cluster's jobs and answer the commands; on the master node only.",
+    listens=False,
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command."""
+    version = metadata.version("ganeti")
+
+    async def body(this: daemon.Daemon) -> None:
+        await serve(this, version=version)
+
+    return daemon.run(KIND, body, argv, version=version)
+
+
+async def serve(this: daemon.Daemon, *, version: str) -> None:
+    """Be the master until told to stop."""
+    # Late, so that --version and a second start answer at once.
+    from ganeti.main.catalog import build_catalog
+    from ganeti.master.master import Ports, at_work
+    from ganeti.master.serve import serving
+    from ganeti.store.archive import SqliteArchive
+    from ganeti.store.sqlite import SqliteStore
+    from ganeti.wire.client import NodeClient
+    from ganeti.wire.tls import TlsWire
+
+    paths = this.paths
+    settings = load_settings(SystemFiles(), paths)
+    if settings.master_name != settings.node_name:
+        raise daemon.CannotStart(
+            f"the master of {settings.cluster_name} is {settings.master_name}, not this node",
+            status=daemon.EXIT_NOT_MASTER,
+        )
+    ids = SystemIds()
+    catalog, addressing = build_catalog()
+    wire = TlsWire(certificate_file=paths.node_certificate, ca_file=paths.ca_certificate)
+    store = await SqliteStore.open(paths.store)
+    archive = await SqliteArchive.open(paths.archive)
+    try:
+        ports = Ports(
+            store=store,
+            archive=archive,
+            caller=lambda cluster, epoch: NodeClient(wire, cluster_uuid=cluster, epoch=epoch, ids=ids, version=version),
+            clock=SystemClock(),
+            ids=ids,
+            catalog=catalog,
+            addressing=addressing,
+            paths=paths,
+            version=version,
+        )
+        async with at_work(ports) as master, serving(master, paths.master_socket, stop=this.stop.set):
+            # What is loaded now lives as long as the daemon: it need not be looked at by every collection.
+            gc.freeze()
+            this.ready()
+            await this.stop.wait()
+    finally:
+        await wire.close()
+        await archive.close()
+        await store.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -6,6 +6,7 @@ daemon leaves the guests alone. A host without usable controllers runs guests wi
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import Final, NamedTuple
 
@@ -25,6 +26,11 @@ class Limits(NamedTuple):
     memory_mib: int
 
 
+def scope_of(nodename: str, run_directory: str) -> str:
+    """What tells the groups of one daemon from those of others on the same kernel."""
+    return hashlib.sha256(f"{nodename}:{run_directory}".encode()).hexdigest()[:8]
+
+
 def limits_for(vcpus: int, maxmem_mib: int) -> Limits:
     """The limits of a guest. Guards of the host, not quotas: QEMU itself needs room beside the guest.
 
@@ -42,7 +48,7 @@ class Placed(NamedTuple):
 
 
 class Groups:
-    """The control groups of this host's guests. `scope` (8 hexadecimal digits) keeps hosts apart that share one hierarchy."""
+    """The control groups of this host's guests. `scope` (see `scope_of`) keeps hosts apart that share one hierarchy."""
 
     def __init__(self, files: Files, *, scope: str) -> None:
         self._files = files

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import logging
 import os
 import weakref
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -14,6 +12,7 @@ from typing import Final
 from ganeti.base.clock import Clock
 from ganeti.base.errors import WRONG_INPUT, WRONG_STATE, Failed, GanetiError, Refused
 from ganeti.base.files import Files
+from ganeti.base.log import Log
 from ganeti.base.paths import Paths
 from ganeti.base.processes import Runner
 from ganeti.base.retry import attempts
@@ -21,7 +20,7 @@ from ganeti.contract.guest import AttachedDisk, Console, Guest, GuestState, Gues
 from ganeti.contract.network import Network, Taps
 from ganeti.drivers.hypervisor.kvm import check, console
 from ganeti.drivers.hypervisor.kvm.argv import NO_SHUTDOWN
-from ganeti.drivers.hypervisor.kvm.cgroups import Groups
+from ganeti.drivers.hypervisor.kvm.cgroups import Groups, scope_of
 from ganeti.drivers.hypervisor.kvm.host import Host
 from ganeti.drivers.hypervisor.kvm.launch import Launcher
 from ganeti.drivers.hypervisor.kvm.leftovers import Cleaner
@@ -43,7 +42,7 @@ _POLL_S: Final = 0.25
 _OFF: Final = "shutdown"
 _RUNNING: Final = frozenset({"running", "colo"})
 
-log = logging.getLogger(__name__)
+log = Log(__name__)
 
 
 class Driver:
@@ -64,8 +63,7 @@ class Driver:
         self._host = Host(runner, files)
         self._book = Book(files, self._places)
         self._processes = Processes(files, self._places)
-        scope = hashlib.sha256(f"{os.uname().nodename}:{self._places.root}".encode()).hexdigest()[:8]
-        self._groups = Groups(files, scope=scope)
+        self._groups = Groups(files, scope=scope_of(os.uname().nodename, self._places.root))
         self._cleaner = Cleaner(
             files=files,
             clock=clock,
@@ -109,7 +107,7 @@ class Driver:
             except BaseException:
                 await self._abandon(guest)
                 raise
-        log.info("guest started", extra={"guest": guest.name, "machine": plan.machine, "with": plan.accelerator})
+        log.info("guest started", guest=guest.name, machine=plan.machine, accelerator=plan.accelerator)
 
     async def stop(self, guest: Guest, *, force: bool, timeout_s: float) -> None:
         """See `Hypervisor.stop`. While it waits for the guest, a second call with `force` ends it at once."""
@@ -215,10 +213,19 @@ class Driver:
 
     async def _is_in_order(self, process: GuestProcess) -> bool:
         """Whether a process is a guest that runs, not one that powered off or was never set up completely."""
-        runtime = self._book.load(process.name)
-        if runtime is not None and runtime.phase == "starting":
+        if self._is_half_made(process.name):
             return False
         return NO_SHUTDOWN not in process.argv or await self._run_state(process) != _OFF
+
+    def _is_half_made(self, name: str) -> bool:
+        """Whether its start never came to an end: the daemon died meanwhile."""
+        runtime = self._book.load(name)
+        return runtime is not None and runtime.phase == "starting"
+
+    def _is_being_changed(self, name: str) -> bool:
+        """Whether it is being started or taken away at this moment."""
+        lock = self._locks.get(name)
+        return lock is not None and lock.locked()
 
     async def _run_state(self, process: GuestProcess) -> str | None:
         """QEMU's run state; None when it does not say."""
@@ -245,6 +252,8 @@ class Driver:
             await self._note_user_shutdown(process)
             return self._look_at_dead(name)
         status: GuestStatus = "running" if run_state is None or run_state in _RUNNING else "paused"
+        if run_state == "prelaunch" and not self._is_being_changed(name) and self._is_half_made(name):
+            status = "stopped"
         return GuestState(
             name=name,
             hypervisor=NAME,
@@ -257,8 +266,8 @@ class Driver:
         )
 
     def _look_at_dead(self, name: str) -> GuestState | None:
-        if name in self._locks and self._locks[name].locked():
-            return None  # it is being started or taken away at this moment
+        if self._is_being_changed(name):
+            return None
         if not self._files.exists(self._places.runtime(name)):
             return None
         off = self._files.exists(self._places.shutdown_marker(name))
@@ -310,7 +319,7 @@ class Driver:
                     await monitor.execute("cont")  # a frozen guest cannot shut down
                 await monitor.execute("system_powerdown")
         except (Disconnected, CommandError) as error:
-            log.warning("guest cannot be asked to shut down: %s", error.message, extra={"guest": process.name})
+            log.warning("guest cannot be asked to shut down", guest=process.name, why=error.message)
         return True
 
     async def _end(self, process: GuestProcess) -> None:
@@ -348,7 +357,7 @@ class Driver:
                 await self._end(process)
             await self._cleaner.clean(guest)
         except GanetiError as error:
-            log.error("guest that did not start left things behind: %s", error.message, extra={"guest": guest.name})
+            log.error("guest that did not start left things behind", guest=guest.name, why=error.message)
 
 
 def _failed(deed: str, name: str, error: GanetiError) -> Failed:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -10,6 +9,7 @@ from typing import Final
 from ganeti.base.clock import Clock
 from ganeti.base.errors import ENVIRONMENT, Failed, Refused
 from ganeti.base.files import Files
+from ganeti.base.log import Log
 from ganeti.base.processes import Runner, last_lines
 from ganeti.contract.guest import AttachedDisk, Guest
 from ganeti.contract.network import Network, Taps
@@ -27,7 +27,7 @@ LAUNCH_LIMIT_S: Final = 180.0
 """Loading a kernel and preallocating memory take time on a busy host."""
 
 _ENVIRONMENT: Final = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
-log = logging.getLogger(__name__)
+log = Log(__name__)
 
 
 class Launcher:
@@ -70,7 +70,7 @@ class Launcher:
         if program is None:
             raise Refused(ENVIRONMENT, f"QEMU is not there ({guest.hvparams['kvm_path']}); {INSTALL_HINT}")
         if guest.hvparams["kvm_path"] == DEFAULT_BINARY != program:
-            log.info("the default kvm_path is not used", extra={"guest": guest.name, "program": program})
+            log.info("the default kvm_path is not used", guest=guest.name, program=program)
         objection = self._host.accelerator_objection(guest.hvparams)
         if objection is not None:
             raise Refused(ENVIRONMENT, objection)
@@ -109,7 +109,7 @@ class Launcher:
         process = await self._launch(runtime)
         placed = self._groups.place(guest.name, process.pid, limits_for(guest.vcpus, guest.maxmem_mib))
         if placed.problem:
-            log.warning("guest runs without limits: %s", placed.problem, extra={"guest": guest.name})
+            log.warning("guest runs without limits", guest=guest.name, why=placed.problem)
         try:
             async with session(self._places.socket(guest.name, "qmp")) as monitor:
                 await self._pin(guest, process, monitor)

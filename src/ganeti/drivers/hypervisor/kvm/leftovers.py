@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 
 from ganeti.base.clock import Clock
 from ganeti.base.errors import Failed
 from ganeti.base.files import Files
+from ganeti.base.log import Log
 from ganeti.base.retry import attempts
 from ganeti.contract.guest import Guest
 from ganeti.contract.network import Network, Taps
@@ -17,7 +17,7 @@ from ganeti.drivers.hypervisor.kvm.runtime import SOCKETS, Book, Places
 from ganeti.drivers.network.taps import tap_name, tap_prefix
 
 _GROUP_LIMIT_S = 5.0
-log = logging.getLogger(__name__)
+log = Log(__name__)
 
 
 class Cleaner:
@@ -92,10 +92,10 @@ class Cleaner:
             self._files.make_dirs(self._places.quarantine)
             kept = f"{self._places.quarantine}/{name}-{self._clock.now_s():.0f}"
             self._files.rename(path, kept)
-            log.warning("guest left files in its chroot", extra={"guest": name, "kept": kept})
+            log.warning("guest left files in its chroot", guest=name, kept=kept)
 
     async def _remove_groups(self, name: str) -> None:
         async for _ in attempts(within_s=_GROUP_LIMIT_S):
             if self._groups.remove(name):
                 return
-        log.warning("control group of guest is still in use", extra={"guest": name, "pids": self._groups.pids(name)})
+        log.warning("control group of guest is still in use", guest=name, pids=self._groups.pids(name))

@@ -199,8 +199,9 @@ def removable_words(params: Params, buses: Buses, *, bootindex: Mapping[str, int
         words += [*made, "-blockdev", json.dumps(node), "-device", f"{model},id={name},drive={name},{place}{boot}"]
     if params["floppy_image_path"]:
         node = {"driver": "raw", "node-name": "floppy-0", "file": _file_source(params["floppy_image_path"])}
-        boot = f",bootindex={bootindex['floppy']}" if "floppy" in bootindex else ""
-        words += ["-blockdev", json.dumps(node), "-device", f"floppy,id=floppy-0,drive=floppy-0{boot}"]
+        words += ["-blockdev", json.dumps(node), "-device", "floppy,id=floppy-0,drive=floppy-0"]
+        if "floppy" in bootindex:
+            words += ["-global", f"isa-fdc.bootindexA={bootindex['floppy']}"]
     return words
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import errno
 import os
 import shutil
 import stat
@@ -140,8 +141,10 @@ class SystemFiles:
         """See `Files.kind`."""
         try:
             mode = os.lstat(path).st_mode
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+        except OSError as error:
+            if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:
+                return None
+            raise
         if stat.S_ISREG(mode):
             return "file"
         if stat.S_ISDIR(mode):

@@ -163,7 +163,7 @@ class Traces:
                 self._save()
             raise Failed(f"not everything could be removed: {'; '.join(problems)}", problems=problems)
         self._recorded = []
-        return stayed
+        return [path for path in stayed if not any(other.startswith(f"{path}/") for other in stayed)]
 
     async def _undo(self, trace: AnyTrace) -> None:
         match trace:

@@ -28,7 +28,6 @@ from ganeti.node.fence import Fence
 from ganeti.node.host import Host
 
 BOOT_ID: Final = "/proc/sys/kernel/random/boot_id"
-STORAGE_PATHS_FILE: Final = "file-storage-paths"
 
 
 @functools.cache
@@ -53,16 +52,22 @@ def build_host(
     clock: Clock | None = None,
 ) -> Host:
     """This host with its real drivers; what is not given is this machine's own."""
-    from ganeti.drivers.network.taps import Driver as Taps
+    from ganeti.drivers.network.taps import TAP_PREFIX, SystemTaps
     from ganeti.drivers.os.definitions import Definitions
+    from ganeti.drivers.storage.allowed import LIST_NAME
 
     files = files if files is not None else SystemFiles()
     runner = runner if runner is not None else SystemRunner()
     clock = clock if clock is not None else SystemClock()
-    taps = Taps()
+    taps = SystemTaps()
     ports: dict[str, Any] = {"files": files, "runner": runner, "clock": clock, "paths": paths, "taps": taps}
     networks: dict[str, Network] = {module.TRAITS.mode: _make(module, ports) for module in _modules("network")}
-    ports |= {"networks": networks, "allowed_dirs": allowed_dirs(files, paths, settings)}
+    list_path = f"{paths.etc}/{LIST_NAME}"
+    ports |= {
+        "networks": networks,
+        # Read at every use: the operator's change counts at once.
+        "allowed_dirs": lambda: allowed_dirs(files, list_path, settings),
+    }
     return Host(
         name=settings.node_name,
         version=version,
@@ -75,6 +80,7 @@ def build_host(
         storages={module.TRAITS.template: _make(module, ports) for module in _modules("storage")},
         networks=networks,
         taps=taps,
+        tap_prefix=TAP_PREFIX,
         os=Definitions(
             runner=runner,
             files=files,
@@ -86,16 +92,16 @@ def build_host(
     )
 
 
-def allowed_dirs(files: Files, paths: Paths, settings: NodeSettings) -> tuple[str, ...]:
+def allowed_dirs(files: Files, list_path: str, settings: NodeSettings) -> tuple[str, ...]:
     """Directories below which disks may be made: the operator's file and what the cluster was made with."""
     try:
-        text = files.read(f"{paths.etc}/{STORAGE_PATHS_FILE}").decode()
+        text = files.read(list_path).decode()
     except FileNotFoundError:
         text = ""
     lines = [line.split("#", 1)[0].strip() for line in text.splitlines()]
     for line in lines:
         if line and not line.startswith("/"):
-            raise Failed(f"{paths.etc}/{STORAGE_PATHS_FILE}: '{line}' is not an absolute path", path=line)
+            raise Failed(f"{list_path}: '{line}' is not an absolute path", path=list_path)
     return tuple(dict.fromkeys([line.rstrip("/") for line in lines if line] + list(settings.file_storage_dirs)))
 
 

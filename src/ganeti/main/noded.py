@@ -18,7 +18,7 @@ from ganeti.base.tasks import Scope
 from ganeti.contract.settings import NodeSettings
 from ganeti.main import daemon
 
-_log: Final = Log(__name__)
+_log: Final = Log("ganeti.main.noded")  # not __name__: that is __main__ when run with -m
 
 KIND: Final = daemon.Kind(
     name="ganeti-noded", log_name="node-daemon", about="Serve the calls of the cluster's master on this node."

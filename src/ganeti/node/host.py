@@ -38,7 +38,8 @@ class Host:
     taps: Taps
     os: OsDefinitions
     fence: Fence
-    tap_prefix: str = "gnt"
+    tap_prefix: str = "gnt-"
+    """What the interfaces of our guests begin with."""
     left: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the node has left its cluster: from then on the daemon serves nobody."""
 

@@ -44,9 +44,8 @@ def ask(session: Session, prompt: str) -> str | None:
 
 
 def agrees_to_all(session: Session, names: Sequence[str], what: str, deed: str) -> bool:
-    """Ask once for several objects: `The start will operate on 3 instances`."""
+    """Ask once for several objects, naming them; a long list only on demand."""
     shown = "\n".join(f"  {name}" for name in names)
-    question = f"The {deed} will operate on {len(names)} {what}."
     if len(names) <= SHOWN_AT_ONCE:
-        return agrees(session, f"{question}\nAffected {what}:\n{shown}\nDo you want to continue?", details=shown)
-    return agrees(session, f"{question}\nDo you want to continue?", details=shown)
+        session.say(shown)
+    return agrees(session, f"Go on with the {deed} of {len(names)} {what}?", details=shown)

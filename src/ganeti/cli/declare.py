@@ -89,7 +89,7 @@ class Option:
         self.extra = extra
         self.complete = complete
         longest = max(self.names, key=len).lstrip("-")
-        self.dest = dest or longest.replace("-", "_")
+        self.dest = dest or (longest.removeprefix("no-") if off else longest).replace("-", "_")
         self.metavar = metavar or _METAVARS.get(self.kind, longest.upper())
         if default is None and self.kind == FLAG:
             default = off

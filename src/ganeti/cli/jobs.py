@@ -70,12 +70,14 @@ def many(session: Session, options: Options, named: Sequence[tuple[str, Sequence
     return status
 
 
-def ended(session: Session, job_id: int, failed: str, options: Options) -> tuple[int, list[Any]]:
+def ended(
+    session: Session, job_id: int, failed: str, options: Options, *, quiet: bool = False
+) -> tuple[int, list[Any]]:
     """Follow a job of several; an error is told with `failed` in front. Returns (0 or 1, results)."""
     from ganeti.base.errors import GanetiError
 
     try:
-        return 0, follow(session, job_id, dry_run=bool(options.get("dry_run")))
+        return 0, follow(session, job_id, dry_run=bool(options.get("dry_run")), quiet=quiet)
     except GanetiError as error:
         _report(session, failed, error)
         return 1, []

@@ -49,11 +49,11 @@ def from_parts(kind: str, code: str | None, message: str, facts: dict[str, objec
 def from_result(result: Any) -> GanetiError:
     """The error an operation ended with, as stored: `[class name, [message, code]]`, or a dictionary of parts."""
     match result:
-        case [str(kind), [str(message), str(code)]] if kind == "OpPrereqError":
+        case [str(kind), [str(message), str(code)], *_] if kind == "OpPrereqError":
             return Refused(_code(code), message)
-        case [str(kind), [str(message), *_]] if kind == "OpPrereqError":
+        case [str(kind), [str(message), *_], *_] if kind == "OpPrereqError":
             return Refused(WRONG_INPUT, message)
-        case [str(kind), [str(message), *_]]:
+        case [str(kind), [str(message), *_], *_]:
             known = {"Unavailable": Unavailable, "ProgrammerError": Bug, "Bug": Bug}
             return known.get(kind, Failed)(message)
         case {"class": str(kind), "message": str(message)}:

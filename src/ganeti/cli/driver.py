@@ -83,7 +83,9 @@ def _about(group: Group, words: list[str], session: Session) -> int:
     from ganeti.cli import help
 
     if words and words[0] == "--version":
-        session.say(f"{group.program} (ganeti) {help.version()}")
+        from ganeti.base.version import software
+
+        session.say(f"{group.program} (ganeti) {software()}")
         return 0
     if words:
         session.write(help.group_help(group))

@@ -12,17 +12,6 @@ from ganeti.cli.declare import Argument, Command, Group, Option
 WIDTH = 79
 
 
-def version() -> str:
-    """The version that is installed."""
-    from importlib.metadata import PackageNotFoundError
-    from importlib.metadata import version as installed
-
-    try:
-        return installed("ganeti")
-    except PackageNotFoundError:
-        return "unknown"
-
-
 def group_help(group: Group) -> str:
     """The list of commands."""
     width = max(len(name) for name in group.commands)

@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 from ganeti.base.errors import ENVIRONMENT, WRONG_INPUT, Bug, ErrorCode, Failed, GanetiError, Refused, Unavailable
-from ganeti.client import fastjson
+from ganeti.client.settings import own_settings
 
 
 class NotMaster(Refused):
@@ -72,14 +72,9 @@ def unreachable(error: OSError, socket_path: str, settings_path: str) -> GanetiE
     if error.errno in (errno.EACCES, errno.EPERM):
         return _root_only()
     try:
-        with open(settings_path, "rb") as file:
-            settings = fastjson.loads(file.read())
-    except FileNotFoundError:
-        return NotSetUp(WRONG_INPUT, "this host is in no cluster; create one with 'gnt-cluster init NAME'")
-    except PermissionError:
-        return _root_only()
-    except (OSError, ValueError) as reason:
-        return NotSetUp(ENVIRONMENT, f"cannot read what this node knows of its cluster: {settings_path}: {reason}")
+        settings = own_settings(settings_path)
+    except GanetiError as reason:
+        return reason
     master, here = settings.get("master_name"), settings.get("node_name")
     if master != here:
         return NotMaster(
@@ -93,6 +88,17 @@ def unreachable(error: OSError, socket_path: str, settings_path: str) -> GanetiE
         f"the master daemon does not answer (socket {socket_path}: {_reason(error)}):"
         " start it with 'ganeti-daemons start'"
     )
+
+
+def unreadable(path: str, error: OSError | ValueError) -> GanetiError:
+    """Why the settings of this node cannot be read, and the way out."""
+    match error:
+        case FileNotFoundError():
+            return NotSetUp(WRONG_INPUT, "this host is in no cluster; create one with 'gnt-cluster init NAME'")
+        case PermissionError():
+            return _root_only()
+        case _:
+            return NotSetUp(ENVIRONMENT, f"cannot read what this node knows of its cluster: {path}: {error}")
 
 
 def _root_only() -> Refused:

@@ -36,11 +36,13 @@ def describe(console: dict[str, Any]) -> str:
 
 def run(session: Session, options: Options, arguments: list[str]) -> int:
     """`gnt-instance console NAME`."""
+    from ganeti.client.settings import own_settings
+
     console = session.master.console(arguments[0])
     if console["kind"] != "ssh":
         session.say(describe(console))
         return 0
-    argv = argv_of(console, _here(session))
+    argv = argv_of(console, own_settings(session.paths.node_settings)["node_name"])
     if options["show_cmd"]:
         import shlex
 
@@ -52,14 +54,6 @@ def run(session: Session, options: Options, arguments: list[str]) -> int:
         session.warn(f"The console of {arguments[0]} ended with exit status {status}: {' '.join(argv)}")
         return 1
     return 0
-
-
-def _here(session: Session) -> str:
-    """This node's name in its cluster."""
-    from ganeti.client import fastjson
-
-    with open(session.paths.node_settings, "rb") as file:
-        return str(fastjson.loads(file.read())["node_name"])
 
 
 COMMAND = Command(

@@ -44,7 +44,7 @@ Program = Callable[[Invocation], "Outcome | Awaitable[Outcome]"]
 class FakeRunner:
     """`Runner` without processes. Programs are told by their first argument or by a predicate over all of them.
 
-    With `files` the output of a program goes to its `output_path`, and a path that is no executable file there
+    With `files` links are followed, the output of a program goes to its `output_path`, and a path that is no executable file there
     is refused as the operating system would do it. `calls` records everything that was asked for.
     """
 
@@ -101,8 +101,9 @@ class FakeRunner:
             raise not_runnable(call.argv, "embedded null byte")
         if self.files is not None and self._exists(name) and not self.files.is_executable(name):
             raise not_runnable(call.argv, "Permission denied")
+        names = {name} if self.files is None or not name.startswith("/") else {name, self.files.real_path(name)}
         for which, program in self._programs:
-            if which == name if isinstance(which, str) else which(call.argv):
+            if which in names if isinstance(which, str) else which(call.argv):
                 return program
         raise not_runnable(call.argv, "No such file or directory")
 

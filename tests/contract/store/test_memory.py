@@ -85,7 +85,8 @@ async def test_a_crash_at_a_commit_keeps_those_before_and_none_after(done: bool)
 
 
 async def test_a_dead_handle_writes_nothing_more() -> None:
-    disk = MemoryDisk()
+    disk, mishaps = MemoryDisk(), list[object]()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: mishaps.append(context))
     old = await MemoryStore.open(disk, faults=Faults(commit_s=(1e-6, 1e-6)))
     pending = asyncio.ensure_future(old.commit(put("a")))
     await asyncio.sleep(0)
@@ -97,6 +98,7 @@ async def test_a_dead_handle_writes_nothing_more() -> None:
     await new.commit(put("b"))
     for _ in range(20):  # the landing would be due by now
         await asyncio.sleep(0)
+    assert mishaps == []
     assert (await new.read()).entries.keys() == before.entries.keys() | {"b"}
 
 

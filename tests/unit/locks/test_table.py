@@ -131,6 +131,26 @@ def test_an_urgent_newcomer_passes_one_that_waits_for_room() -> None:
     assert table.release(3) == [2]
 
 
+def test_room_does_not_let_one_pass_an_urgent_newcomer_that_is_blocked_elsewhere() -> None:
+    table = LockTable(limit=2)
+    table.request(1, exclusive=["a"])
+    table.request(2, exclusive=["c"])
+    assert not table.request(3, exclusive=["b"]), "no room"
+    assert not table.request(4, exclusive=["b", "c"], priority=-1), "2 has c"
+    assert table.release(1) == []
+    assert table.release(2) == [4]
+    assert table.release(4) == [3]
+
+
+def test_one_made_less_urgent_while_it_waits_for_room_loses_its_place() -> None:
+    table = LockTable(limit=1)
+    table.request(1, exclusive=["a"])
+    table.request(2, exclusive=["b"])
+    table.request(3, exclusive=["c"])
+    assert table.change_priority(2, 5) == []
+    assert table.release(1) == [3]
+
+
 def test_a_request_for_nothing_only_needs_room() -> None:
     table = LockTable(limit=1)
     assert table.request(1)

@@ -242,7 +242,7 @@ async def test_a_call_that_waited_while_a_new_master_came_is_not_done(
 async def test_a_deed_that_takes_too_long_is_broken_off_with_the_limit(
     server: NodeServer, envelope: Wrap, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(NodeDelay, "timeout_s", 0.01)
+    monkeypatch.setattr(NodeDelay, "limit_s", 0.01)
     said = refusal(await ask(server, envelope(NodeDelay(duration_s=3600))), "failed")
     assert said == "node.delay was broken off on node node1.example.com after 0.01 s"
 

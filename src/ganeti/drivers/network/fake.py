@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from ganeti.base.errors import Failed
+from ganeti.base.errors import Failed, Refused
 from ganeti.contract.guest import Guest, GuestNic
 from ganeti.drivers.network.bridged import read_vlans
 from ganeti.drivers.network.taps import NAME_LIMIT, host_side
@@ -73,7 +73,10 @@ class FakeNetwork:
 
     async def check(self, nic: GuestNic) -> Sequence[str]:
         """See `Network.check`."""
-        read_vlans(nic.vlan)
+        try:
+            read_vlans(nic.vlan)
+        except Refused as error:
+            return (error.message,)
         if nic.link in self.links:
             return ()
         return (f"bridge {nic.link} is not on this node; make it, or choose another link",)

@@ -9,6 +9,8 @@ from typing import Any, Final, NamedTuple
 from ganeti.base.errors import Failed
 
 _ENODEV: Final = 19
+_VLAN_PVID: Final = 1 << 1
+_VLAN_UNTAGGED: Final = 1 << 2
 
 
 class Link(NamedTuple):
@@ -76,7 +78,7 @@ async def vlan_add(link: Link, vid: int, *, untagged: bool = False) -> None:
     """Let a VLAN through a bridge port; `untagged`: it is the port's own (pvid)."""
     info: dict[str, Any] = {"vid": vid}
     if untagged:
-        info["flags"] = ["pvid", "untagged"]
+        info["flags"] = _VLAN_PVID | _VLAN_UNTAGGED
     await _vlan("add", link, info)
 
 

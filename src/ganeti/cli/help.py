@@ -10,6 +10,7 @@ from ganeti.cli import declare
 from ganeti.cli.declare import Argument, Command, Group, Option
 
 WIDTH = 79
+LONGEST_CHOICES = 24
 
 
 def group_help(group: Group) -> str:
@@ -54,13 +55,21 @@ def option_words(option: Option) -> str:
     """An option with its value as help shows it."""
     if option.kind == declare.FLAG:
         return ", ".join(option.names)
-    value = "|".join(option.choices) if option.choices else option.metavar
+    value = option_value(option)
     return ", ".join(f"{name}={value}" if name.startswith("--") else f"{name} {value}" for name in option.names)
 
 
+def option_value(option: Option) -> str:
+    """What stands for the value: the choices when they are few, else a word."""
+    choices = "|".join(option.choices)
+    return choices if choices and len(choices) <= LONGEST_CHOICES else option.metavar
+
+
 def option_text(option: Option) -> str:
-    """What an option is for, whether it may be repeated, its default, and if it is not served."""
+    """What an option is for, its choices, whether it may be repeated, its default, and if it is not served."""
     text = option.help
+    if option.choices and option_value(option) == option.metavar:
+        text += f": {', '.join(option.choices)}"
     if option.repeat and option.kind != declare.FLAG:
         text += "; may be given several times"
     if option.default not in (None, False, True, "", 0):

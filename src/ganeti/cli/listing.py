@@ -82,7 +82,7 @@ def fields_command(what: str, summary: str) -> Command:
         columns = [
             {"name": title.lower(), "title": title, "kind": "text"} for title in ("Name", "Title", "Description")
         ]
-        show(session, {**options, "output": None, "verbose": False}, columns, rows, {})
+        show(session, options, columns, rows, {})
         return _report_unknown(session, [field["name"] for field in found if field["kind"] == "unknown"])
 
     return Command(
@@ -107,7 +107,8 @@ def chosen_format(options: Options) -> str | None:
     """`json`, `yaml`, or None for a table."""
     if options["format"]:
         return str(options["format"])
-    return options["output"] if options["output"] in FORMATS else None
+    output = options.get("output")
+    return output if output in FORMATS else None
 
 
 def show(
@@ -119,7 +120,10 @@ def show(
     *,
     pad_last: bool = False,
 ) -> int:
-    """Print rows of [status, value]. Returns 14 when a column is unknown, else 0."""
+    """Print rows of [status, value] in the way those options of `TABLE` say that the command has.
+
+    Returns 14 when a column is unknown, else 0.
+    """
     unknown = [column["name"] for column in columns if column["kind"] == "unknown"]
     status = _report_unknown(session, unknown)
     style = chosen_format(options)
@@ -132,10 +136,10 @@ def show(
         ]
         session.write(structured(objects, style))
         return status
-    separator = options["separator"]
+    separator = options.get("separator")
     units = options.get("units") or ("h" if separator is None else "m")
     shown_as = [kinds.get(column["name"], column["kind"]) for column in columns]
-    text = table.cells(shown_as, rows, units=units, verbose=options["verbose"])
+    text = table.cells(shown_as, rows, units=units, verbose=bool(options.get("verbose")))
     titles = [column["title"] if column["kind"] != "unknown" else column["name"] for column in columns]
     right = [column["kind"] in table.RIGHT for column in columns]
     headers = not options["no_headers"]

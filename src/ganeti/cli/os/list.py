@@ -29,8 +29,7 @@ def run(session: Session, options: Options, arguments: list[str]) -> int:
     """`gnt-os list`."""
     columns = [{"name": "name", "title": "Name", "kind": "text"}]
     rows = [[(0, name)] for name in installable(session)]
-    shown = {**options, "separator": None, "verbose": False}
-    return listing.show(session, shown, columns, rows, {}, pad_last=True)
+    return listing.show(session, options, columns, rows, {}, pad_last=True)
 
 
 COMMAND = Command(

@@ -20,7 +20,7 @@ from ganeti.main.detect import Family, HostFacts
 from ganeti.model import effective, policy
 from ganeti.model.names import checked_host
 from ganeti.model.objects import Cluster, Group, Node, Params, Uuid
-from ganeti.model.params import Param, defaults, is_normal_absolute, merged, own_values, read
+from ganeti.model.params import DEFAULT, Param, defaults, is_normal_absolute, merged, own_values, read
 from ganeti.model.traits import Catalog
 
 DEFAULT_BRIDGE: Final = "xen-br0"
@@ -129,8 +129,8 @@ def draw(
         file_storage_dir=_directory(options, "file_storage_dir", "/srv/ganeti/file-storage", root),
         shared_file_storage_dir=_directory(options, "shared_file_storage_dir", "/srv/ganeti/shared-file-storage", root),
         gluster_storage_dir=_directory(options, "gluster_storage_dir", "/var/run/ganeti/gluster", root),
-        modify_etc_hosts=not root and _yes(options, "etc_hosts", True) and not _yes(options, "no_etc_hosts", False),
-        modify_ssh_setup=_yes(options, "ssh_init", True) and not _yes(options, "no_ssh_init", False),
+        modify_etc_hosts=not root and _yes(options, "etc_hosts", True),
+        modify_ssh_setup=_yes(options, "ssh_init", True),
         enabled_user_shutdown=_yes(options, "user_shutdown", False),
         ssh_key_type=_ssh_key_type(options),
         ssh_key_bits=_number(options, "ssh_key_bits", _KEY_BITS[_ssh_key_type(options)], low=256, high=16384),
@@ -298,7 +298,7 @@ def _ipolicy(options: Mapping[str, Any], templates: tuple[str, ...]) -> Params:
     if options.get("ipolicy_std_specs"):
         own["std"] = _spec(options["ipolicy_std_specs"])
     allowed = _words(options.get("ipolicy_disk_templates"))
-    if allowed:
+    if allowed and allowed != (DEFAULT,):
         outside = [each for each in allowed if each not in templates and each in policy.TEMPLATES]
         if outside:
             raise Refused(

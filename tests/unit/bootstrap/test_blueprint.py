@@ -10,6 +10,8 @@ from msgspec.structs import replace
 
 from ganeti.base.errors import Refused
 from ganeti.base.ids import SeededIds
+from ganeti.cli.cluster.init import COMMAND
+from ganeti.cli.parse import parse
 from ganeti.main.blueprint import LATER, Blueprint, draw
 from ganeti.main.detect import HostFacts
 from ganeti.model.objects import Cluster
@@ -207,6 +209,34 @@ def test_policy_options_make_a_whole_policy(fit: HostFacts, catalog: Catalog) ->
     assert made.ipolicy["std"]["memory-size"] == 256
     assert (made.ipolicy["vcpu-ratio"], made.ipolicy["disk-templates"]) == (2.5, ["file"])
     assert "spindle-ratio" not in made.ipolicy
+
+
+def test_flags_that_switch_off_say_what_to_leave_alone(fit: HostFacts, catalog: Catalog) -> None:
+    made = cluster(fit, catalog, etc_hosts=True, ssh_init=True)
+    assert (made.modify_etc_hosts, made.modify_ssh_setup) == (True, True)
+    made = cluster(fit, catalog, etc_hosts=False, ssh_init=False)
+    assert (made.modify_etc_hosts, made.modify_ssh_setup) == (False, False)
+
+
+def test_every_option_of_the_command_can_be_left_out(fit: HostFacts, catalog: Catalog) -> None:
+    parsed = parse(COMMAND, ["cluster.example.com"])
+    plain = drawn(fit, catalog)
+    assert drawn(fit, catalog, **parsed.options) == plain
+
+
+def test_options_arrive_as_the_command_line_parses_them(fit: HostFacts, catalog: Catalog) -> None:
+    line = (
+        "-H kvm:kernel_path=/boot/k -B memory=1g,vcpus=2 -N link=xen-br0 -C 5 --master-netmask 24 --no-ssh-init"
+        " --enabled-hypervisors=kvm,fake --enabled-disk-templates diskless,file --specs-mem-size min=64m,max=1g,std=64m"
+        " --ipolicy-vcpu-ratio 2 --node-parameters ssh_port=2222 c.example.com"
+    )
+    made = cluster(fit, catalog, **parse(COMMAND, line.split()).options)
+    assert made.hvparams == {"kvm": {"kernel_path": "/boot/k"}}
+    assert made.beparams == {"minmem": 1024, "maxmem": 1024, "vcpus": 2}
+    assert (made.candidate_pool_size, made.master_netmask, made.modify_ssh_setup) == (5, 24, False)
+    assert (made.enabled_hypervisors, made.enabled_disk_templates) == (("kvm", "fake"), ("diskless", "file"))
+    assert made.ipolicy["minmax"][0]["max"]["memory-size"] == 1024
+    assert (made.ipolicy["vcpu-ratio"], made.ndparams, made.nicparams) == (2.0, {"ssh_port": 2222}, {"link": "xen-br0"})
 
 
 def test_a_host_below_a_root_directory_keeps_to_it(fit: HostFacts, catalog: Catalog) -> None:

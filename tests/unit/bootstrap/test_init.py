@@ -101,7 +101,7 @@ class Host:
         )
 
     async def init(self, **options: Any) -> None:
-        await self.bootstrap().init({"no_ssh_init": True} | options, "c.example.com")
+        await self.bootstrap().init({"ssh_init": False} | options, "c.example.com")
 
     async def destroy(self) -> None:
         await self.bootstrap().destroy(confirmed=True)
@@ -286,7 +286,7 @@ async def test_the_ssh_key_of_root_is_used_or_its_absence_said(host: Host) -> No
     key = host.root / "root/.ssh/id_rsa.pub"
     key.parent.mkdir(parents=True)
     key.write_text("ssh-rsa AAAA root@node1\n")
-    await host.init(no_ssh_init=False)
+    await host.init(ssh_init=True)
     assert (key.parent / "authorized_keys").read_text() == "ssh-rsa AAAA root@node1\n"
     await host.destroy()
     assert key.exists()
@@ -295,7 +295,7 @@ async def test_the_ssh_key_of_root_is_used_or_its_absence_said(host: Host) -> No
 
 async def test_without_ssh_keygen_the_cluster_begins_all_the_same(host: Host) -> None:
     del host.links.answers["ssh-keygen"]
-    await host.init(no_ssh_init=False)
+    await host.init(ssh_init=True)
     assert any(line.startswith("no ssh key for root: cannot run ssh-keygen") for line in host.said)
 
 

@@ -234,6 +234,7 @@ def _draft(params: InstanceCreateParams, view: View) -> Instance:
 _LATER: Final = {
     "iallocator": "choosing an allocator program (-I)",
     "snode": "a secondary node",
+    "snode_uuid": "a secondary node",
     "forthcoming": "reserving an instance (--forthcoming)",
     "commit": "committing a reserved instance (--commit)",
     "instance_communication": "the metadata NIC (-c)",
@@ -252,8 +253,9 @@ def _refuse_what_is_not_served(params: InstanceCreateParams) -> None:
 
 def _possible_nodes(params: InstanceCreateParams, view: View) -> list[Node]:
     """The nodes it may go to: the one asked for, or every one that may take instances."""
-    if params.pnode is not None:
-        node = view.picture.node(params.pnode)
+    wanted = params.pnode or params.pnode_uuid
+    if wanted is not None:
+        node = view.picture.node(wanted)
         if obstacle := _node_obstacle(node):
             raise Refused(WRONG_STATE, f"node {node.name} {obstacle}", node=node.name)
         return [node]
@@ -281,9 +283,12 @@ def _node_obstacle(node: Node) -> str | None:
 
 
 def _no_node(params: InstanceCreateParams, because: tuple[str, ...]) -> Refused:
-    if params.pnode is not None:
+    if params.pnode or params.pnode_uuid:
         sentence = because[0].partition(" is excluded: ")[2]
-        return Refused(NO_RESOURCES, f"node {params.pnode} cannot take instance {params.instance_name}: {sentence}")
+        return Refused(
+            NO_RESOURCES,
+            f"node {params.pnode or params.pnode_uuid} cannot take instance {params.instance_name}: {sentence}",
+        )
     return Refused(NO_RESOURCES, "no node can take the instance:\n" + "\n".join(f"  {line}" for line in because))
 
 

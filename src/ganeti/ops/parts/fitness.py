@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from ganeti.base.errors import Failed, Unavailable
+from ganeti.contract.calls import Call
 from ganeti.contract.calls.instance import InstanceCheck, Objections
 from ganeti.contract.calls.node import NodeFacts, NodeFactsGet, StorageAt
 from ganeti.contract.calls.os import OsValidate
@@ -42,10 +43,11 @@ async def ask_nodes(
     )
     facts = await ask.call_each(dict.fromkeys(uuids, wanted))
     checks = await ask.call_each(dict.fromkeys(uuids, InstanceCheck(guest=guest)))
-    installs: Mapping[Uuid, None | Unavailable | Failed] = {}
+    installs: Mapping[Uuid, object] = {}
     if os_name is not None:
         check = OsValidate(os_name=os_name, params=dict(os_params), force_variant=force_variant)
-        installs = dict(await ask.call_each(dict.fromkeys(uuids, check)))
+        asked: dict[Uuid, Call[None]] = dict.fromkeys(uuids, check)
+        installs = dict(await ask.call_each(asked))
     return {uuid: _fitness(facts[uuid], checks[uuid], installs.get(uuid)) for uuid in uuids}
 
 

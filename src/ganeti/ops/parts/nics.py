@@ -28,7 +28,18 @@ def new_nics(view: View, specs: Iterable[Mapping[str, Any]], ids: Ids) -> tuple[
         result.append(new_nic(view, spec, ids, index=index, taken=[nic.mac for nic in result]))
     if len(result) > MOST_NICS:
         raise Refused(WRONG_INPUT, f"an instance can have {MOST_NICS} NICs, not {len(result)}")
+    check_distinct(result)
     return tuple(result)
+
+
+def check_distinct(nics: Iterable[Nic]) -> None:
+    """`Refused` (already_exists) when two NICs of one instance have the same address in the same network."""
+    seen: set[tuple[str, str]] = set()
+    for index, nic in enumerate(nics):
+        key = (nic.network or "", nic.ip or "")
+        if nic.ip and key in seen:
+            raise Refused(EXISTS, f"NIC {index}: IP address {nic.ip} is that of another NIC of the instance", ip=nic.ip)
+        seen.add(key)
 
 
 def probes(view: View, specs: Iterable[Mapping[str, Any]]) -> tuple[GuestNic, ...]:

@@ -26,7 +26,7 @@ demo: system env ## Start a cluster on this machine, with a guest
 	@scripts/demo $(ARGS)
 
 .PHONY: demo-down
-demo-down: ## Stop the demo cluster and remove all of it
+demo-down: env ## Stop the demo cluster and remove all of it
 	@scripts/demo-down $(ARGS)
 
 .PHONY: test

@@ -25,7 +25,7 @@ class Terminal(io.StringIO):
         super().__init__()
         self._typed = io.StringIO(typed)
 
-    def readline(self, *_: Any) -> str:
+    def readline(self, *_: Any) -> str:  # type: ignore[override]  # typeshed: of StringIO it is str, of its base bytes
         return self._typed.readline()
 
     def close(self) -> None:
@@ -67,7 +67,11 @@ class Shell:
             return terminal
 
         def load_local(where: str) -> Any:
-            return lambda options, arguments: self.local.append((where, options, arguments)) or 0
+            def function(options: dict[str, Any], arguments: list[str]) -> int:
+                self.local.append((where, options, arguments))
+                return 0
+
+            return function
 
         def run_program(argv: list[str]) -> int:
             self.programs.append(argv)

@@ -7,7 +7,6 @@ import json
 import re
 import socketserver
 import threading
-from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
@@ -93,7 +92,7 @@ class FakeMaster:
         if route in BODIES:
             msgspec.convert(body, BODIES[route])
         scripted = self.answers.get(route)
-        if isinstance(scripted, Callable):
+        if callable(scripted):
             answered: Answer = scripted(body)
             return answered
         if scripted is not None:

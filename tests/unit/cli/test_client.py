@@ -61,7 +61,9 @@ def test_errors_arrive_as_classes(shell: Shell, master: FakeMaster) -> None:
 
 def test_one_connection_serves_many_questions_and_a_large_answer(shell: Shell, master: FakeMaster) -> None:
     client = Master(shell.paths.master_socket, shell.paths.node_settings)
-    locks = [{"name": f"instance/web{number}", "mode": None, "owner": [], "pending": []} for number in range(20_000)]
+    locks: list[dict[str, Any]] = [
+        {"name": f"instance/web{number}", "mode": None, "owner": [], "pending": []} for number in range(20_000)
+    ]
     master.answers["/locks"] = {"locks": locks}
     assert client.locks() == locks
     assert client.locks() == locks

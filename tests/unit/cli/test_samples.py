@@ -7,6 +7,7 @@ import pytest
 from ganeti.cli import table
 from tests.unit.cli.conftest import Shell
 from tests.unit.cli.fake_master import FakeMaster, refusal
+from tests.unit.cli.recorded import CLUSTER, CLUSTER_INFO
 
 T0 = 1795370945.0
 """2026-11-22 18:09:05 UTC."""
@@ -291,6 +292,11 @@ def test_an_instance_in_full(shell: Shell, master: FakeMaster) -> None:
     assert shell("gnt-instance", "info", "db1").out == INSTANCE_INFO
 
 
+def test_the_cluster_in_full(shell: Shell, master: FakeMaster) -> None:
+    master.answers["/info/cluster"] = CLUSTER
+    assert shell("gnt-cluster", "info").out == CLUSTER_INFO
+
+
 def test_a_node_in_full(shell: Shell, master: FakeMaster) -> None:
     node = {
         "name": "node1.pg.example",
@@ -390,7 +396,7 @@ def test_a_job_in_full(shell: Shell, master: FakeMaster) -> None:
     assert shell("gnt-job", "info", "30").out == expected.replace("@", " ")
 
 
-SYSTEM = {
+SYSTEM: dict[str, Any] = {
     "name": "noop",
     "valid": True,
     "hidden": False,
@@ -430,10 +436,10 @@ def test_operating_systems(shell: Shell, master: FakeMaster) -> None:
 
 
 def test_a_broken_operating_system_is_shown_and_fails(shell: Shell, master: FakeMaster) -> None:
-    broken = {**SYSTEM["node_status"][0], "node": "node2", "valid": False, "message": "no create script"}  # type: ignore[index, dict-item]
+    broken = {**SYSTEM["node_status"][0], "node": "node2", "valid": False, "message": "no create script"}
     master.answers["/info/os"] = {
         "items": [{**SYSTEM, "valid": False, "node_status": [*SYSTEM["node_status"], broken]}]
-    }  # type: ignore[misc]
+    }
     done = shell("gnt-os", "diagnose")
     assert done.status == 1
     assert "[global status: partial]" in done.out
@@ -445,7 +451,7 @@ def test_locks(shell: Shell, master: FakeMaster) -> None:
     master.answers["/locks"] = {"locks": []}
     assert shell("gnt-debug", "locks").out == "Name Mode Owner Pending\n"
     lock = {"name": "instance/web1", "mode": "exclusive", "owner": [7], "pending": [["shared", [8, 9]]]}
-    free = {"name": "node/u1", "mode": None, "owner": [], "pending": []}
+    free: dict[str, Any] = {"name": "node/u1", "mode": None, "owner": [], "pending": []}
     master.answers["/locks"] = {"locks": [lock, free]}
     assert shell("gnt-debug", "locks").out.splitlines() == [
         "Name          Mode      Owner Pending",

@@ -49,7 +49,7 @@ def run(session: Session, options: Options, arguments: list[str]) -> int:
     else:
         status = jobs.many(session, options, named)
     if options["timing_stats"]:
-        took_s = (session.now_ns() - began_ns) / 1e9
+        took_s = max(session.now_ns() - began_ns, 1) / 1e9
         operations = sum(len(ops) for _, ops in named)
         session.say(f"{len(named)} jobs, {operations} operations in {took_s:.3f} s: {len(named) / took_s:.1f} jobs/s")
     return status

@@ -6,7 +6,7 @@ import msgspec
 
 from ganeti.contract.reservation import Reserved
 from ganeti.contract.storage import Addressing
-from ganeti.model.objects import Cluster
+from ganeti.model.objects import Cluster, Uuid
 from ganeti.model.picture import Picture
 from ganeti.model.traits import Catalog
 
@@ -19,6 +19,8 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     addressing: dict[str, Addressing]
     reserved: Reserved = Reserved()
     now_s: float = 0.0
+    debts: dict[Uuid, int] = {}
+    """How many reversals of failed jobs each node still has to play."""
 
     @property
     def cluster(self) -> Cluster:

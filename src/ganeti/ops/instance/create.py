@@ -96,20 +96,20 @@ class InstanceCreate(Operation[InstanceCreateParams, dict[Uuid, fitness.Fitness]
     def locks(self, params: InstanceCreateParams, view: View) -> Locks:
         """The name for itself alone; its possible nodes shared, so that creations run side by side."""
         name = names.checked_host(params.instance_name, what="instance name")
-        shared = {f"node/{node.uuid}" for node in _possible_nodes(params, view)}
+        shared = {f"node/{node.uuid}" for node in possible_nodes(params, view)}
         return Locks(exclusive=frozenset({f"instance/{name}"}), shared=frozenset(shared))
 
     async def survey(self, ask: Asker, params: InstanceCreateParams) -> dict[Uuid, fitness.Fitness]:
         """Ask the possible nodes whether they have room, the OS and the links, and what they object to."""
-        draft = _draft(params, ask.view)
-        possible = _possible_nodes(params, ask.view)
+        draft = draft_of(params, ask.view)
+        possible = possible_nodes(params, ask.view)
         probe = guests.guest_of(ask.view, msgspec.structs.replace(draft, primary_node=possible[0].uuid))
         probe = msgspec.structs.replace(probe, nics=nics.probes(ask.view, params.nics))
         return await fitness.ask_nodes(
             ask,
             possible,
             probe,
-            os_name=draft.os if _installs(params, draft) else None,
+            os_name=draft.os if installs(params, draft) else None,
             os_params=guests.os_params_of(ask.view, draft, params.osparams_secret),
             force_variant=params.force_variant,
         )
@@ -118,8 +118,8 @@ class InstanceCreate(Operation[InstanceCreateParams, dict[Uuid, fitness.Fitness]
         self, params: InstanceCreateParams, facts: dict[Uuid, fitness.Fitness], view: View, ids: Ids
     ) -> InstanceCreatePlan:
         """Choose the node, give out identities, and judge by the policy."""
-        draft = _draft(params, view)
-        possible = [node for node in _possible_nodes(params, view) if node.uuid in facts]
+        draft = draft_of(params, view)
+        possible = [node for node in possible_nodes(params, view) if node.uuid in facts]
         new_disks = disks.new_disks(
             view,
             params.disks,
@@ -153,7 +153,7 @@ class InstanceCreate(Operation[InstanceCreateParams, dict[Uuid, fitness.Fitness]
             disks_active=params.start,
         )
         _check_policy(view, instance, node, ignore=params.ignore_ipolicy)
-        install = _installs(params, draft)
+        install = installs(params, draft)
         return InstanceCreatePlan(
             instance=instance,
             install=install,
@@ -198,7 +198,7 @@ class InstanceCreate(Operation[InstanceCreateParams, dict[Uuid, fitness.Fitness]
         )
 
 
-def _draft(params: InstanceCreateParams, view: View) -> Instance:
+def draft_of(params: InstanceCreateParams, view: View) -> Instance:
     """The instance without what is given out by chance or placement; refuses what is wrong in itself."""
     _refuse_what_is_not_served(params)
     cluster = view.cluster
@@ -251,7 +251,7 @@ def _refuse_what_is_not_served(params: InstanceCreateParams) -> None:
             raise Refused(WRONG_INPUT, f"{words} is not served yet", parameter=field)
 
 
-def _possible_nodes(params: InstanceCreateParams, view: View) -> list[Node]:
+def possible_nodes(params: InstanceCreateParams, view: View) -> list[Node]:
     """The nodes it may go to: the one asked for, or every one that may take instances."""
     wanted = params.pnode or params.pnode_uuid
     if wanted is not None:
@@ -292,7 +292,8 @@ def _no_node(params: InstanceCreateParams, because: tuple[str, ...]) -> Refused:
     return Refused(NO_RESOURCES, "no node can take the instance:\n" + "\n".join(f"  {line}" for line in because))
 
 
-def _installs(params: InstanceCreateParams, draft: Instance) -> bool:
+def installs(params: InstanceCreateParams, draft: Instance) -> bool:
+    """Whether an OS script runs for it."""
     return not params.no_install and bool(params.disks) and draft.disk_template != "diskless"
 
 

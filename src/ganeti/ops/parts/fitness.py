@@ -43,11 +43,12 @@ async def ask_nodes(
     )
     facts = await ask.call_each(dict.fromkeys(uuids, wanted))
     checks = await ask.call_each(dict.fromkeys(uuids, InstanceCheck(guest=guest)))
-    installs: Mapping[Uuid, object] = {}
+    installs: Mapping[Uuid, Unavailable | Failed | None] = {}
     if os_name is not None:
         check = OsValidate(os_name=os_name, params=dict(os_params), force_variant=force_variant)
         asked: dict[Uuid, Call[None]] = dict.fromkeys(uuids, check)
-        installs = dict(await ask.call_each(asked))
+        answers = await ask.call_each(asked)
+        installs = answers
     return {uuid: _fitness(facts[uuid], checks[uuid], installs.get(uuid)) for uuid in uuids}
 
 
@@ -77,7 +78,9 @@ def _candidate(view: View, node: Node, fitness: Fitness, hypervisor: str, templa
 
 
 def _fitness(
-    facts: NodeFacts | Unavailable | Failed, check: Objections | Unavailable | Failed, install: object
+    facts: NodeFacts | Unavailable | Failed,
+    check: Objections | Unavailable | Failed,
+    install: Unavailable | Failed | None,
 ) -> Fitness:
     objections: list[str] = []
     if not isinstance(facts, NodeFacts):

@@ -9,7 +9,7 @@ from ganeti.base.errors import WRONG_INPUT, WRONG_STATE, Refused
 from ganeti.contract.view import View
 from ganeti.model import effective
 from ganeti.model.objects import Params
-from ganeti.model.params import merged, own_values
+from ganeti.model.params import defaults, merged, own_values
 
 
 def own_hypervisor(
@@ -29,14 +29,14 @@ def own_hypervisor(
     return own
 
 
-def own_backend(view: View, current: Params, asked: Mapping[str, Any]) -> Params:
-    """The instance's own backend parameters; `memory` sets both bounds."""
+def own_backend(view: View, current: Params, asked: Mapping[str, Any], *, cluster_level: bool = False) -> Params:
+    """The own backend parameters of an instance (or of the cluster); `memory` sets both bounds."""
     full = dict(asked)
     if "memory" in full:
         memory = full.pop("memory")
         full = {"minmem": memory, "maxmem": memory} | full
     own = own_values(effective.BACKEND, current, full, where="the backend")
-    force = effective.backend_params(view.cluster, own)
+    force = merged(defaults(effective.BACKEND), own) if cluster_level else effective.backend_params(view.cluster, own)
     if force["minmem"] > force["maxmem"]:
         raise Refused(
             WRONG_INPUT, f"minmem ({force['minmem']} MiB) is above maxmem ({force['maxmem']} MiB); set both, or memory"

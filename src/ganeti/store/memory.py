@@ -95,12 +95,17 @@ class Faults:
 
 
 class MemoryDisk:
-    """What survives: entries and revision. One handle at a time is open on it."""
+    """What survives: entries and revision.
 
-    def __init__(self) -> None:
+    One handle at a time is open on it, as on a file; `shared` ones are open side by side, as on an engine over the
+    network, and every one sees what the others write.
+    """
+
+    def __init__(self, *, shared: bool = False) -> None:
         self.entries: dict[str, Entry] = {}
         self.revision = Revision(0)
-        self.handle: MemoryStore | None = None
+        self.shared = shared
+        self.handles: dict[MemoryStore, None] = {}
 
     def revision_of(self, key: str) -> Revision:
         """The revision of a key, or `ABSENT`."""
@@ -108,7 +113,7 @@ class MemoryDisk:
         return ABSENT if entry is None else entry.revision
 
     def apply(self, changes: Effect) -> Change | None:
-        """Write it down as the next revision; None when nothing changes."""
+        """Write it down as the next revision and tell who watches; None when nothing changes."""
         if not changes:
             return None
         self.revision = Revision(self.revision + 1)
@@ -117,7 +122,10 @@ class MemoryDisk:
                 del self.entries[key]
             else:
                 self.entries[key] = Entry(value, self.revision)
-        return Change(revision=self.revision, values=changes)
+        change = Change(revision=self.revision, values=changes)
+        for handle in self.handles:
+            handle.feed.publish(change)
+        return change
 
 
 class _Waiting(NamedTuple):
@@ -136,7 +144,7 @@ class MemoryStore:
     def __init__(self, disk: MemoryDisk, faults: Faults, feed: Feed) -> None:
         self._disk = disk
         self._faults = faults
-        self._feed = feed
+        self.feed = feed
         self._waiting: deque[_Waiting] = deque()
         self._flight: _Flight | None = None
         self._idle: list[asyncio.Future[None]] = []
@@ -152,12 +160,12 @@ class MemoryStore:
         keep_changes: int = KEEP_CHANGES,
         keep_bytes: int = KEEP_BYTES,
     ) -> Self:
-        """A handle on the disk. `Unavailable` while another one is open."""
-        if disk.handle is not None:
+        """A handle on the disk. `Unavailable` while another one is open, unless the disk is shared."""
+        if disk.handles and not disk.shared:
             raise Unavailable("the store is in use by another process")
         feed = Feed(disk.revision, keep_changes=keep_changes, keep_bytes=keep_bytes)
         store = cls(disk, faults or Faults(), feed)
-        disk.handle = store
+        disk.handles[store] = None
         return store
 
     async def read(self, prefix: str = "") -> Snapshot:
@@ -184,7 +192,7 @@ class MemoryStore:
 
     def watch(self, prefix: str, *, after: Revision) -> AsyncIterator[Change]:
         """See `Store.watch`. Changes from before the handle was opened are compacted."""
-        return self._feed.watch(prefix, after)
+        return self.feed.watch(prefix, after)
 
     async def close(self) -> None:
         """Finish the commits that wait and give the disk back. Harmless when repeated, or after a crash."""
@@ -241,9 +249,9 @@ class MemoryStore:
         commits = self._flight.commits
         for index, (waiting, fault) in enumerate(commits):
             if isinstance(fault, Crash):
+                self._die("the process that held the store died")
                 if fault.done:
                     self._write_in_silence(waiting.txn)
-                self._die("the process that held the store died")
                 self._disown(commits[index:])
                 return
             try:
@@ -270,7 +278,7 @@ class MemoryStore:
                 assert_never(fault)
         if self._faults.down:
             raise Unavailable("the store does not answer")
-        self._publish(self._disk.apply(effect(txn, self._disk.revision_of)))
+        _ = self._disk.apply(effect(txn, self._disk.revision_of))
         if isinstance(fault, LostAnswer):
             raise OutcomeUnknown("the store did not answer a commit")
         return self._disk.revision
@@ -279,17 +287,13 @@ class MemoryStore:
         for key in txn.expect:
             entry = self._disk.entries.get(key)
             if entry is not None:
-                self._publish(self._disk.apply({key: entry.value}))
+                _ = self._disk.apply({key: entry.value})
                 return
 
-    def _publish(self, change: Change | None) -> None:
-        if change is not None:
-            self._feed.publish(change)
-
     def _write_in_silence(self, txn: Txn) -> None:
-        """Durable, but nobody who would watch or be answered is alive."""
+        """Durable, but nobody who would be answered is alive."""
         try:
-            self._disk.apply(effect(txn, self._disk.revision_of))
+            _ = self._disk.apply(effect(txn, self._disk.revision_of))
         except Conflict:
             return  # and so it changes nothing
 
@@ -297,9 +301,8 @@ class MemoryStore:
         if self._dead is not None:
             return
         self._dead = reason
-        self._feed.end(reason)
-        if self._disk.handle is self:
-            self._disk.handle = None
+        self.feed.end(reason)
+        self._disk.handles.pop(self, None)
         if self._flight is not None:
             self._flight.landing.cancel()
             self._flight = None

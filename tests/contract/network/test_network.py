@@ -50,8 +50,8 @@ class RealWorld:
 
     def __init__(self) -> None:
         mark = uuid.uuid4().hex[:6]
-        self.taps = SystemTaps()
-        self.network = bridged.Driver()
+        self.taps: Taps = SystemTaps()
+        self.network: Network = bridged.Driver()
         self.bridge = f"gb{mark}"
         self.prefix = f"gt{mark}-"
         subprocess.run(["ip", "link", "add", self.bridge, "mtu", str(MTU), "type", "bridge"], check=True)

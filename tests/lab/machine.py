@@ -31,9 +31,9 @@ mount -t tmpfs -o mode=755 tmpfs run
 rm -rf etc/ganeti etc/default/ganeti-os-tiny srv/ganeti var/lib/ganeti var/lib/ganeti-demo var/log/ganeti
 printf '127.0.0.1 localhost' >etc/hosts
 ip link set lo up
-echo booted
-# The first process collects the orphans of the others, and ends all with itself when its input does.
-exec chroot . bash -c 'while read -r _; do :; done'
+# The first process collects the orphans of the others, and ends all with itself when its input does. It says that
+# the machine is up itself: who entered a moment before would still see the files of the machine around it.
+exec chroot . bash -c 'echo booted; while read -r _; do :; done'
 """
 
 CHANGED = r"""

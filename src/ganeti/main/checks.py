@@ -85,7 +85,7 @@ def host_address(facts: HostFacts, cluster_name: str) -> str:
         raise Refused(
             ENVIRONMENT,
             f"the name of this host, {name}, resolves to {address}, but this host has "
-            f"{_listed([each for each in facts.local if not is_loopback(each)])}; {way_out}",
+            f"{_listed([each for each in facts.local if not is_loopback(each)], none='no address')}; {way_out}",
             host=name,
             address=address,
         )
@@ -171,15 +171,15 @@ def bridge_exists(facts: HostFacts, bridge: str) -> str:
 
 def volume_group_usable(facts: HostFacts, group: str | None, templates: list[str]) -> str:
     """The volume group for templates on LVM."""
-    wanted = f"disk template {_listed(templates)}" if templates else "--vg-name"
-    instead = "--enabled-disk-templates=file,diskless does without one"
+    wanted = f"disk template {_listed(templates)}" if templates else f"--vg-name={group}"
+    instead = "--enabled-disk-templates=file,diskless without --vg-name does without one"
     if not group:
         raise Refused(WRONG_INPUT, f"{wanted} needs a volume group: name it with --vg-name; {instead}")
     if group not in facts.volume_groups:
         raise Refused(
             ENVIRONMENT,
             f"{wanted} needs volume group '{group}', and this host has {_listed(facts.volume_groups, none='none')}; "
-            f"make it with 'vgcreate {group} DEVICE', name another one with --vg-name, or see that {instead}",
+            f"make it with 'vgcreate {group} DEVICE', or name another one with --vg-name; {instead}",
             vg=group,
         )
     size_mib = facts.volume_groups[group]

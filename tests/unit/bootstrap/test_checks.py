@@ -50,6 +50,7 @@ def test_a_host_that_is_taken_is_refused(fit: HostFacts, changes: dict[str, Any]
         ({"host_addresses": ("127.0.1.1",)}, "resolves to 127.0.1.1", "take the name off the line"),
         ({"host_addresses": ("192.0.2.10", "127.0.1.1")}, "resolves to 127.0.1.1", "take the name off the line"),
         ({"host_addresses": ("192.0.2.77",)}, "this host has 192.0.2.10, 198.51.100.10", "/etc/hosts"),
+        ({"local": {"127.0.0.1": "lo"}}, "but this host has no address", "/etc/hosts"),
         ({"host_name": CLUSTER}, "name of its node", "a name and an address of its own"),
     ],
 )

@@ -17,10 +17,6 @@ STRUCTURED = (OUTPUT, FORMAT)
 """Options of every info command."""
 
 
-class Pairs(list["tuple[str, Any]"]):
-    """Keys and values in an order of their own, where a dictionary would be sorted."""
-
-
 def structured(value: Any, style: str) -> str:
     """Data as JSON or YAML text, with a final newline."""
     if style == "json":
@@ -32,17 +28,17 @@ def structured(value: Any, style: str) -> str:
     return str(yaml.safe_dump(value, sort_keys=False, allow_unicode=True, default_flow_style=False))
 
 
-def show(session: Session, options: Options, data: Any, readable: Any) -> int:
-    """Print `data` as the user asked, or its `readable` form. Always 0."""
+def show(session: Session, options: Options, data: Any, readable: Any = None) -> int:
+    """Print `data` as the user asked: JSON, YAML, or lines (of `readable`, when that is another form). Always 0."""
     if options["output"]:
         session.write(structured(data, options["output"]))
     else:
-        session.write(nested(readable))
+        session.write(nested(data if readable is None else readable))
     return 0
 
 
 def nested(value: Any) -> str:
-    """Dictionaries sorted by key, `Pairs` in their order, lists with dashes; empty ones leave only their key."""
+    """Objects as `key: value` in their order, lists with dashes, all indented by two; empty ones leave only their key."""
     lines: list[str] = []
     _emit(lines, value, 0)
     return "".join(line + "\n" for line in lines)
@@ -51,9 +47,7 @@ def nested(value: Any) -> str:
 def _emit(lines: list[str], value: Any, indent: int) -> None:
     match value:
         case dict():
-            _emit(lines, Pairs((str(key), value[key]) for key in sorted(value, key=str)), indent)
-        case Pairs():
-            for key, item in value:
+            for key, item in value.items():
                 if isinstance(item, (dict, list, tuple)):
                     lines.append(f"{' ' * indent}{key}: ")
                     _emit(lines, item, indent + 2)
@@ -70,13 +64,12 @@ def _emit(lines: list[str], value: Any, indent: int) -> None:
             lines.append(f"{' ' * indent}{value}")
 
 
-def or_default(own: dict[str, Any], effective: dict[str, Any]) -> dict[str, Any]:
-    """Parameters as info commands show them: own values as they are, inherited ones as `default (VALUE)`."""
-    return {key: own[key] if key in own else f"default ({shown(value)})" for key, value in effective.items()}
-
-
-def shown(value: Any) -> str:
-    """A parameter's value in one line; nothing for null."""
-    if value is None:
-        return ""
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+def sorted_keys(value: Any) -> Any:
+    """The same with the keys of all objects in alphabetical order."""
+    match value:
+        case dict():
+            return {key: sorted_keys(value[key]) for key in sorted(value)}
+        case list():
+            return [sorted_keys(item) for item in value]
+        case _:
+            return value

@@ -132,9 +132,9 @@ class Master:
         body = {"what": what, "fields": None if fields is None else list(fields)}
         return list(self._dict("POST", "/query-fields", body)["fields"])
 
-    def info(self, kind: str, names: Sequence[str] = (), *, static: bool = False) -> dict[str, Any]:
-        """Data for an info command."""
-        return self._dict("POST", f"/info/{kind}", {"names": list(names), "static": static})
+    def info(self, kind: str, names: Sequence[str] = (), *, static: bool = False) -> Any:
+        """Data for an info command: an object for the cluster, else a list of objects."""
+        return self._ask("POST", f"/info/{kind}", {"names": list(names), "static": static})
 
     def tags(self, kind: str, name: str | None) -> list[str]:
         """The tags of one object; the cluster has no name here."""
@@ -165,15 +165,23 @@ class Master:
         return bool(answer["ok"]), str(answer["message"])
 
     def _dict(self, method: str, target: str, body: object) -> dict[str, Any]:
+        answer = self._ask(method, target, body)
+        if not isinstance(answer, dict):
+            from ganeti.client.errors import from_answer
+
+            raise from_answer(200, answer)
+        result: dict[str, Any] = answer
+        return result
+
+    def _ask(self, method: str, target: str, body: object) -> Any:
         try:
             status, answer = self._connection.request(method, target, body, timeout_s=ANSWER_WITHIN_S)
         except OSError as error:
             from ganeti.client.errors import unreachable
 
             raise unreachable(error, self._socket_path, self._settings_path) from error
-        if status != 200 or not isinstance(answer, dict):
+        if status != 200:
             from ganeti.client.errors import from_answer
 
             raise from_answer(status, answer)
-        result: dict[str, Any] = answer
-        return result
+        return answer

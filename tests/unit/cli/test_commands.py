@@ -287,7 +287,7 @@ def test_removing_asks(shell: Shell, master: FakeMaster) -> None:
 
 def test_reinstalling_asks_and_can_offer_a_choice(shell: Shell, known: FakeMaster) -> None:
     usable = {"valid": True, "hidden": False, "blacklisted": False}
-    known.answers["/info/os"] = {"items": [{"name": "tiny", "variants": ["a", "b"], **usable}]}
+    known.answers["/info/os"] = [{"name": "tiny", "variants": ["a", "b"], **usable}]
     assert shell("gnt-instance", "reinstall", "web1").status == 1
     assert known.submitted == []
     shell.typed = "1\ny\n"
@@ -540,13 +540,21 @@ def test_changing_the_cluster(shell: Shell, master: FakeMaster) -> None:
 
 
 def test_the_policy_of_a_cluster_can_be_made_anew(shell: Shell, master: FakeMaster) -> None:
-    pair = {"min": {"cpu-count": 1}, "max": {"cpu-count": 8}}
-    policy = {"minmax": [pair], "std": {"cpu-count": 1}, "disk-templates": ["file"], "vcpu-ratio": 4.0}
-    master.answers["/info/cluster"] = {"name": "cluster.example.com", "ipolicy": policy}
+    policy = {
+        "bounds specs": [{"max/0": {"cpu-count": 8}, "min/0": {"cpu-count": 1}}],
+        "std": {"cpu-count": 1},
+        "allowed disk templates": "file, plain",
+        "spindle-ratio": 32,
+        "vcpu-ratio": 4,
+    }
+    master.answers["/info/cluster"] = {
+        "Cluster name": "cluster.example.com",
+        "Instance policy - limits for instances": policy,
+    }
     said = shell("gnt-cluster", "show-ispecs-cmd").out
     assert said == (
         "gnt-cluster init --ipolicy-std-specs cpu-count=1 --ipolicy-bounds-specs 'min:cpu-count=1;max:cpu-count=8'"
-        " --ipolicy-disk-templates file --ipolicy-vcpu-ratio 4 cluster.example.com\n"
+        " --ipolicy-disk-templates file,plain --ipolicy-vcpu-ratio 4 --ipolicy-spindle-ratio 32 cluster.example.com\n"
     )
 
 
@@ -570,14 +578,10 @@ def test_lists_and_infos_as_json_and_yaml(shell: Shell, master: FakeMaster) -> N
     assert yaml.safe_load(shell("gnt-instance", "list", "-o", "name,oper_ram", "--format=yaml").out) == expected
     usual = json.loads(shell("gnt-instance", "list", "--output=json").out)
     assert list(usual[0]) == ["name", "hypervisor", "os", "pnode", "status", "oper_ram"]
-    master.answers["/info/node"] = {"items": [{"name": "n1"}]}
-    with pytest.raises(KeyError):
-        shell("gnt-node", "info")
-    node = {"name": "n1", "pinst_list": [], "sinst_list": [], "ndparams": {}, "custom_ndparams": {}}
-    flags = ("primary_ip", "secondary_ip", "master_candidate", "drained", "offline", "master_capable", "vm_capable")
-    full = {**node, **dict.fromkeys(flags, "x")}
-    master.answers["/info/node"] = {"items": [full]}
-    assert json.loads(shell("gnt-node", "info", "-o", "json").out) == [full]
+    node = {"Node name": "n1", "primary for instances": []}
+    master.answers["/info/node"] = [node]
+    assert json.loads(shell("gnt-node", "info", "-o", "json").out) == [node]
+    assert yaml.safe_load(shell("gnt-node", "info", "--format=yaml").out) == [node]
 
 
 def test_further_options_from_the_environment(shell: Shell, master: FakeMaster) -> None:

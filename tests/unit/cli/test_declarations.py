@@ -16,7 +16,6 @@ from ganeti.cli.programs import GROUPS, commands
 from ganeti.contract.operation import REGISTRY
 from tests.unit.cli.conftest import Shell
 from tests.unit.cli.fake_master import FakeMaster
-from tests.unit.cli.recorded import CLUSTER
 
 COMMANDS = [pytest.param(*each, id=f"{each[0].program} {each[1]}") for each in commands()]
 
@@ -79,10 +78,10 @@ VARIANTS = {
 """Lines that get far enough to look at every option, where the arguments alone do not."""
 
 ANSWERS = {
-    "/info/cluster": CLUSTER,
-    "/info/os": {"items": [{**OS, "parameters": [], "trusted": True, "node_status": []}]},
-    "/info/instance": {"items": []},
-    "/info/node": {"items": []},
+    "/info/cluster": {"Cluster name": "cluster.example.com"},
+    "/info/os": [{**OS, "status": "valid", "parameters": {}, "trusted": True, "nodes": []}],
+    "/info/instance": [],
+    "/info/node": [],
     "/tags": {"tags": ["a"]},
     "/tags/search": {"tags": [["/cluster", "a"]]},
     "/locks": {"locks": []},

@@ -7,7 +7,6 @@ import pytest
 from ganeti.cli import table
 from tests.unit.cli.conftest import Shell
 from tests.unit.cli.fake_master import FakeMaster, refusal
-from tests.unit.cli.recorded import CLUSTER, CLUSTER_INFO
 
 T0 = 1795370945.0
 """2026-11-22 18:09:05 UTC."""
@@ -186,97 +185,44 @@ def test_units(units: str, expected: list[str]) -> None:
     assert [table.size(size, units) for size in (64, 1536, 2097152)] == expected
 
 
-INSTANCE = {
-    "name": "db1.pg.example",
-    "uuid": "b164ba2e-666e-498a-9767-c7d47a233b95",
-    "serial_no": 3,
-    "ctime": T0 + 5,
-    "mtime": T0 + 7,
-    "config_state": "up",
-    "run_state": "up",
-    "pnode": "node2.pg.example",
-    "pnode_group_name": "default",
-    "pnode_group_uuid": "3772af40-b3d7-4c29-8251-84c8e329a224",
-    "snodes": [],
-    "snodes_group_names": [],
-    "snodes_group_uuids": [],
-    "os": "noop+default",
-    "os_instance": {},
-    "os_actual": {},
-    "network_port": None,
-    "hypervisor": "fake",
-    "hv_instance": {},
-    "hv_actual": {},
-    "be_instance": {"vcpus": 2},
-    "be_actual": {
-        "always_failover": False,
-        "auto_balance": True,
-        "maxmem": 128,
-        "minmem": 128,
-        "spindle_use": 1,
-        "vcpus": 2,
-    },
-    "disk_template": "file",
-    "nics": [
-        {
-            "uuid": "1fb5e2d6-0221-4e75-be1b-8674319b3a50",
-            "name": None,
-            "mac": "aa:00:00:8a:0c:55",
-            "ip": "10.9.0.2",
-            "mode": "routed",
-            "link": "main",
-            "vlan": "",
-            "network": None,
-        }
+DISK = {
+    "disk/0": "file, size 64M",
+    "access mode": "rw",
+    "logical_id": "['loop', '/srv/disk0']",
+    "on primary": "/srv/disk0 (N/A:N/A)",
+    "name": None,
+    "UUID": "7c599f8b-b6de-4aed-91c0-f4829ab2521e",
+}
+INSTANCE: dict[str, Any] = {
+    "Instance name": "db1.pg.example",
+    "Serial number": 3,
+    "Nodes": [
+        {"primary": "node2.pg.example", "group": "default (UUID 3772af40-b3d7-4c29-8251-84c8e329a224)"},
+        {"secondaries": []},
     ],
-    "disks": [
-        {
-            "uuid": "7c599f8b-b6de-4aed-91c0-f4829ab2521e",
-            "name": None,
-            "dev_type": "file",
-            "size": 64,
-            "mode": "rw",
-            "logical_id": ["loop", "/srv/disk0"],
-            "path": "/srv/disk0",
-        }
-    ],
+    "Operating system parameters": {},
+    "Allocated network port": None,
+    "Back-end parameters": {"auto_balance": "default (True)", "vcpus": 2},
+    "NICs": [{"nic/0": "", "MAC": "aa:00:00:8a:0c:55", "vlan": ""}],
+    "Disks": [DISK],
 }
 
 INSTANCE_INFO = """\
 - Instance name: db1.pg.example
-  UUID: b164ba2e-666e-498a-9767-c7d47a233b95
   Serial number: 3
-  Creation time: 2026-11-22 18:09:10
-  Modification time: 2026-11-22 18:09:12
-  State: configured to be up, actual state is up
   Nodes:@
     - primary: node2.pg.example
       group: default (UUID 3772af40-b3d7-4c29-8251-84c8e329a224)
     - secondaries:@
-  Operating system: noop+default
   Operating system parameters:@
   Allocated network port: None
-  Hypervisor: fake
-  Hypervisor parameters:@
   Back-end parameters:@
-    always_failover: default (False)
     auto_balance: default (True)
-    maxmem: default (128)
-    memory: default (128)
-    minmem: default (128)
-    spindle_use: default (1)
     vcpus: 2
   NICs:@
     - nic/0:@
       MAC: aa:00:00:8a:0c:55
-      IP: 10.9.0.2
-      mode: routed
-      link: main
       vlan:@
-      network: None
-      UUID: 1fb5e2d6-0221-4e75-be1b-8674319b3a50
-      name: None
-  Disk template: file
   Disks:@
     - disk/0: file, size 64M
       access mode: rw
@@ -288,49 +234,30 @@ INSTANCE_INFO = """\
 
 
 def test_an_instance_in_full(shell: Shell, master: FakeMaster) -> None:
-    master.answers["/info/instance"] = {"items": [INSTANCE]}
-    assert shell("gnt-instance", "info", "db1").out == INSTANCE_INFO
+    master.answers["/info/instance"] = [INSTANCE]
+    assert shell("gnt-instance", "info", "-s", "db1").out == INSTANCE_INFO
+    assert master.requests[-1] == ("/info/instance", {"names": ["db1"], "static": True})
 
 
-def test_the_cluster_in_full(shell: Shell, master: FakeMaster) -> None:
-    master.answers["/info/cluster"] = CLUSTER
-    assert shell("gnt-cluster", "info").out == CLUSTER_INFO
+def test_all_instances_only_when_that_is_said(shell: Shell, master: FakeMaster) -> None:
+    master.answers["/info/instance"] = [INSTANCE, INSTANCE]
+    assert shell("gnt-instance", "info", "--all").out == INSTANCE_INFO * 2
+    assert "or give --all" in shell("gnt-instance", "info").err
 
 
-def test_a_node_in_full(shell: Shell, master: FakeMaster) -> None:
-    node = {
-        "name": "node1.pg.example",
-        "primary_ip": "10.231.77.11",
-        "secondary_ip": "10.231.77.11",
-        "master_candidate": True,
-        "drained": False,
-        "offline": False,
-        "master_capable": True,
-        "vm_capable": True,
-        "pinst_list": ["web1.pg.example"],
-        "sinst_list": [],
-        "ndparams": {"cpu_speed": 1, "oob_program": "", "ssh_port": 22},
-        "custom_ndparams": {"ssh_port": 22},
-    }
-    master.answers["/info/node"] = {"items": [node]}
-    expected = """\
-- Node name: node1.pg.example
-  primary ip: 10.231.77.11
-  secondary ip: 10.231.77.11
-  master candidate: True
-  drained: False
-  offline: False
-  master_capable: True
-  vm_capable: True
-  primary for instances:@
-    - web1.pg.example
-  secondary for instances:@
-  node parameters:@
-    cpu_speed: default (1)
-    oob_program: default ()
-    ssh_port: 22
-"""
-    assert shell("gnt-node", "info").out == expected.replace("@", " ")
+def test_bounds_of_a_policy_stand_in_pairs(shell: Shell, master: FakeMaster) -> None:
+    bounds = {"bounds specs": [{"max/0": {"cpu-count": 8}, "min/0": {"cpu-count": 1}}], "vcpu-ratio": 4}
+    master.answers["/info/cluster"] = {"Cluster name": "cluster.example.com", "Instance policy": bounds}
+    assert shell("gnt-cluster", "info").out.splitlines() == [
+        "Cluster name: cluster.example.com",
+        "Instance policy: ",
+        "  bounds specs: ",
+        "    - max/0: ",
+        "        cpu-count: 8",
+        "      min/0: ",
+        "        cpu-count: 1",
+        "  vcpu-ratio: 4",
+    ]
 
 
 def test_a_job_in_full(shell: Shell, master: FakeMaster) -> None:
@@ -396,32 +323,32 @@ def test_a_job_in_full(shell: Shell, master: FakeMaster) -> None:
     assert shell("gnt-job", "info", "30").out == expected.replace("@", " ")
 
 
+ON_NODE: dict[str, Any] = {
+    "node": "node1.pg.example",
+    "status": "valid",
+    "path": "/srv/ganeti/os/noop",
+    "problems": [],
+    "api_versions": [20, 15, 10],
+    "variants": ["default"],
+    "parameters": {},
+    "trusted": True,
+}
 SYSTEM: dict[str, Any] = {
     "name": "noop",
     "valid": True,
+    "status": "valid",
     "hidden": False,
     "blacklisted": False,
     "trusted": True,
     "variants": ["default"],
     "api_versions": [20, 15, 10],
-    "parameters": [],
-    "node_status": [
-        {
-            "node": "node1.pg.example",
-            "path": "/srv/ganeti/os/noop",
-            "valid": True,
-            "message": "",
-            "api_versions": [20, 15, 10],
-            "variants": ["default"],
-            "parameters": [],
-            "trusted": True,
-        }
-    ],
+    "parameters": {},
+    "nodes": [ON_NODE],
 }
 
 
 def test_operating_systems(shell: Shell, master: FakeMaster) -> None:
-    master.answers["/info/os"] = {"items": [SYSTEM]}
+    master.answers["/info/os"] = [SYSTEM]
     assert shell("gnt-os", "list").out == "Name        \nnoop+default\n"
     info = ["noop:", "  - valid: True", "  - hidden: False", "  - blacklisted: False", "  - API versions:", "    - 10"]
     info += ["    - 15", "    - 20", "  - variants:", "    - default", "  - parameters:", "  - trusted: True", ""]
@@ -436,15 +363,21 @@ def test_operating_systems(shell: Shell, master: FakeMaster) -> None:
 
 
 def test_a_broken_operating_system_is_shown_and_fails(shell: Shell, master: FakeMaster) -> None:
-    broken = {**SYSTEM["node_status"][0], "node": "node2", "valid": False, "message": "no create script"}
-    master.answers["/info/os"] = {
-        "items": [{**SYSTEM, "valid": False, "node_status": [*SYSTEM["node_status"], broken]}]
-    }
+    broken = {**ON_NODE, "node": "node2", "status": "invalid", "problems": ["no create script"]}
+    nodes = [ON_NODE, broken, {"node": "node3", "status": "missing"}]
+    master.answers["/info/os"] = [{**SYSTEM, "valid": False, "status": "partial", "nodes": nodes}]
     done = shell("gnt-os", "diagnose")
     assert done.status == 1
     assert "[global status: partial]" in done.out
     assert "Node: node2, status: invalid - no create script (path: /srv/ganeti/os/noop)" in done.out
+    assert "Node: node3, status: missing" in done.out
     assert shell("gnt-os", "list", "--no-headers").out == ""
+
+
+def test_parameters_of_an_operating_system(shell: Shell, master: FakeMaster) -> None:
+    master.answers["/info/os"] = [{**SYSTEM, "parameters": {"greeting": "what it says"}}]
+    assert "    - greeting: what it says\n" in shell("gnt-os", "info", "noop").out
+    assert shell("gnt-os", "info", "nosuch").status == 1
 
 
 def test_locks(shell: Shell, master: FakeMaster) -> None:

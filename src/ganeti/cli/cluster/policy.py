@@ -61,20 +61,24 @@ def spec(values: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def command_words(policy: dict[str, Any]) -> list[str]:
-    """The options that make this policy anew."""
-    words = []
-    if policy.get("std"):
-        words += ["--ipolicy-std-specs", _keyval(policy["std"])]
-    if policy.get("minmax"):
-        pairs = [f"min:{_keyval(pair['min'])};max:{_keyval(pair['max'])}" for pair in policy["minmax"]]
-        words += ["--ipolicy-bounds-specs", "//".join(pairs)]
-    if policy.get("disk-templates"):
-        words += ["--ipolicy-disk-templates", ",".join(policy["disk-templates"])]
-    for name in ("vcpu-ratio", "spindle-ratio"):
-        if name in policy:
-            words += [f"--ipolicy-{name}", f"{policy[name]:g}"]
-    return words
+def command_words(shown: dict[str, Any]) -> list[str]:
+    """The options that make a policy anew, from the policy as `gnt-cluster info` shows it."""
+    pairs = []
+    for entry in shown["bounds specs"]:
+        pair = {name.partition("/")[0]: values for name, values in entry.items()}
+        pairs.append(f"min:{_keyval(pair['min'])};max:{_keyval(pair['max'])}")
+    return [
+        "--ipolicy-std-specs",
+        _keyval(shown["std"]),
+        "--ipolicy-bounds-specs",
+        "//".join(pairs),
+        "--ipolicy-disk-templates",
+        shown["allowed disk templates"].replace(" ", ""),
+        "--ipolicy-vcpu-ratio",
+        str(shown["vcpu-ratio"]),
+        "--ipolicy-spindle-ratio",
+        str(shown["spindle-ratio"]),
+    ]
 
 
 def _keyval(values: dict[str, Any]) -> str:

@@ -16,7 +16,8 @@ def run(session: Session, options: Options, arguments: list[str]) -> int:
     import shlex
 
     cluster = session.master.info("cluster")
-    session.say(shlex.join(["gnt-cluster", "init", *policy.command_words(cluster["ipolicy"]), cluster["name"]]))
+    words = policy.command_words(cluster["Instance policy - limits for instances"])
+    session.say(shlex.join(["gnt-cluster", "init", *words, cluster["Cluster name"]]))
     return 0
 
 

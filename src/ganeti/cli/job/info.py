@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from ganeti.cli import jobs, output, table
 from ganeti.cli.declare import Argument, Command
-from ganeti.cli.output import Pairs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,19 +13,19 @@ if TYPE_CHECKING:
     from ganeti.cli.session import Session
 
 
-def readable(job: dict[str, Any]) -> Pairs:
+def readable(job: dict[str, Any]) -> dict[str, Any]:
     """A job as people read it. The shape is `contract.api.JobDetails`."""
     received, started, ended = job["received_ts"], job["start_ts"], job["end_ts"]
-    pairs = Pairs([("Job ID", job["id"]), ("Status", job["status"])])
-    pairs.append(("Received", f"        {table.precise(received)}" if received else "        unknown"))
-    pairs.append(("Processing start", _since(started, received) if started else "unknown"))
-    pairs.append(("Processing end", f"  {_since(ended, started)}" if ended else "  unknown"))
-    if received and ended:
-        pairs.append(("Total processing time", f"{table.seconds(ended) - table.seconds(received):.6f} seconds"))
-    else:
-        pairs.append(("Total processing time", "N/A"))
-    pairs.append(("Opcodes", [_operation(op) for op in job["ops"]]))
-    return pairs
+    took = f"{table.seconds(ended) - table.seconds(received):.6f} seconds" if received and ended else "N/A"
+    return {
+        "Job ID": job["id"],
+        "Status": job["status"],
+        "Received": f"        {table.precise(received)}" if received else "        unknown",
+        "Processing start": _since(started, received) if started else "unknown",
+        "Processing end": f"  {_since(ended, started)}" if ended else "  unknown",
+        "Total processing time": took,
+        "Opcodes": [_operation(op) for op in job["ops"]],
+    }
 
 
 def _since(time_s: Any, before_s: Any) -> str:
@@ -34,24 +33,21 @@ def _since(time_s: Any, before_s: Any) -> str:
     return f"{text} (delta {table.seconds(time_s) - table.seconds(before_s):.6f}s)" if before_s else text
 
 
-def _operation(op: dict[str, Any]) -> Pairs:
-    result = op["result"]
-    return Pairs(
-        [
-            ("Opcode", op["input"]["OP_ID"]),
-            ("Status", op["status"]),
-            ("Processing start", table.precise(op["start"])),
-            ("Execution start", f" {table.precise(op['exec'])}"),
-            ("Processing end", f"  {table.precise(op['end'])}"),
-            ("Input fields", op["input"]),
-            ("Result", result),
-            ("Execution log", [_entry(*entry) for entry in op["log"]]),
-        ]
-    )
+def _operation(op: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "Opcode": op["input"]["OP_ID"],
+        "Status": op["status"],
+        "Processing start": table.precise(op["start"]),
+        "Execution start": f" {table.precise(op['exec'])}",
+        "Processing end": f"  {table.precise(op['end'])}",
+        "Input fields": output.sorted_keys(op["input"]),
+        "Result": output.sorted_keys(op["result"]),
+        "Execution log": [_entry(*entry) for entry in op["log"]],
+    }
 
 
-def _entry(serial: int, time_s: Any, kind: str, text: str) -> Pairs:
-    return Pairs([("Time", table.precise(time_s)), ("Content", [serial, kind, text])])
+def _entry(serial: int, time_s: Any, kind: str, text: str) -> dict[str, Any]:
+    return {"Time": table.precise(time_s), "Content": [serial, kind, text]}
 
 
 def run(session: Session, options: Options, arguments: list[str]) -> int:

@@ -13,34 +13,26 @@ if TYPE_CHECKING:
     from ganeti.cli.session import Session
 
 
-def state_of(system: dict[str, Any]) -> str:
-    """`valid` on every node, `invalid` on none, or `partial`."""
-    if system["valid"]:
-        return "valid"
-    return "partial" if any(node["valid"] for node in system["node_status"]) else "invalid"
-
-
 def describe(system: dict[str, Any]) -> list[str]:
     """One operating system in lines: the whole, and how each node has it."""
     marks = [mark for mark in ("hidden", "blacklisted") if system[mark]]
-    state = "".join([f" [global status: {state_of(system)}]", *(f" [{mark}]" for mark in marks)])
+    state = "".join([f" [global status: {system['status']}]", *(f" [{mark}]" for mark in marks)])
     lines = [f"OS: {system['name']}{state}"]
     if system["variants"]:
         lines.append(f"  Variants: [{', '.join(system['variants'])}]")
-    lines.extend(f"  Node: {_node(node)}" for node in system["node_status"])
+    lines.extend(f"  Node: {_node(node)}" for node in system["nodes"])
     return [*lines, ""]
 
 
 def _node(node: dict[str, Any]) -> str:
-    if not node["valid"]:
-        path = f" (path: {node['path']})" if node["path"] else ""
-        return f"{node['node']}, status: invalid - {node['message']}{path}"
+    if node["status"] == "missing":
+        return f"{node['node']}, status: missing"
+    if node["status"] != "valid":
+        return f"{node['node']}, status: invalid - {'; '.join(node['problems'])} (path: {node['path']})"
     parts = [
-        f"[API versions: {', '.join(map(str, sorted(node['api_versions'], reverse=True)))}]",
+        f"[API versions: {', '.join(map(str, node['api_versions']))}]",
         f"[variants: {', '.join(node['variants'])}]" if node["variants"] else "[no variants]",
-        f"[parameters: {', '.join(name for name, _ in node['parameters'])}]"
-        if node["parameters"]
-        else "[no parameters]",
+        f"[parameters: {', '.join(node['parameters'])}]" if node["parameters"] else "[no parameters]",
         "[trusted]" if node["trusted"] else "[untrusted]",
     ]
     return f"{node['node']}, status: valid (path: {node['path']}) {' '.join(parts)}"
@@ -48,7 +40,7 @@ def _node(node: dict[str, Any]) -> str:
 
 def run(session: Session, options: Options, arguments: list[str]) -> int:
     """`gnt-os diagnose`. Status 1 when an operating system is not valid everywhere."""
-    systems = session.master.info("os")["items"]
+    systems = session.master.info("os")
     if options["output"]:
         session.write(structured(systems, options["output"]))
     else:

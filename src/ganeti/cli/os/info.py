@@ -25,14 +25,14 @@ def describe(system: dict[str, Any]) -> list[str]:
         "  - variants:",
         *(f"    - {variant}" for variant in system["variants"]),
         "  - parameters:",
-        *(f"    - {name}: {text}" for name, text in system["parameters"]),
+        *(f"    - {name}: {text}" for name, text in system["parameters"].items()),
     ]
     return [*lines, f"  - trusted: {system['trusted']}", ""]
 
 
 def run(session: Session, options: Options, arguments: list[str]) -> int:
     """`gnt-os info [NAME...]`. Status 1 when a name is not known."""
-    systems = {system["name"]: system for system in session.master.info("os")["items"]}
+    systems = {system["name"]: system for system in session.master.info("os")}
     unknown = [name for name in arguments if name not in systems]
     wanted = [system for name, system in sorted(systems.items()) if not arguments or name in arguments]
     if options["output"]:

@@ -20,7 +20,7 @@ def names_of(system: dict[str, Any]) -> list[str]:
 
 def installable(session: Session) -> list[str]:
     """All that can be installed: valid on every node, and not hidden."""
-    systems = session.master.info("os")["items"]
+    systems = session.master.info("os")
     usable = [each for each in systems if each["valid"] and not each["hidden"] and not each["blacklisted"]]
     return [name for system in usable for name in names_of(system)]
 

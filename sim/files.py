@@ -69,6 +69,10 @@ class MemoryFiles:
         """
         self._faults.append(_Fault(number, method, path))
 
+    def forget_faults(self) -> None:
+        """No call fails any more by `fail_next`."""
+        self._faults.clear()
+
     def lose_power(self) -> None:
         """What is left after a power failure: nothing in `VOLATILE`, nothing that was only appended."""
         for path in VOLATILE:

@@ -68,7 +68,8 @@ class Faults:
         commit_s: tuple[float, float] = (0.0, 0.0),
     ) -> None:
         self.rng = rng or random.Random(0)
-        self._odds = dict(odds or {})
+        self.odds = dict(odds or {})
+        """May be changed at any time."""
         self._commit_s = commit_s
         self._script: deque[Fault | None] = deque()
         self.down = False
@@ -78,12 +79,17 @@ class Faults:
         """What the next commits meet, one each; None is no fault."""
         self._script.extend(faults)
 
+    def calm(self) -> None:
+        """From now on nothing goes wrong."""
+        self._script.clear()
+        self.odds, self.down = {}, False
+
     def draw(self) -> Fault | None:
         """The fault of the next commit."""
         if self._script:
             return self._script.popleft()
-        point = self.rng.random() if self._odds else 1.0
-        for fault, odds in self._odds.items():
+        point = self.rng.random() if self.odds else 1.0
+        for fault, odds in self.odds.items():
             if point < odds:
                 return fault
             point -= odds

@@ -91,20 +91,19 @@ class Noded:
         """Start in the foreground and wait until it serves."""
         log = Path(self.paths.log_file("node-daemon"))
         before = log.read_text().count(" serving ") if log.exists() else 0
-        self.process = subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "ganeti.main.noded", "-f", *arguments],
             env=self.env,
             stderr=subprocess.DEVNULL,
             text=True,
         )
-        wait_until(
-            lambda: (
-                self.process is not None
-                and (self.process.poll() is not None or (log.exists() and log.read_text().count(" serving ") > before))
-            ),
-            "the node daemon serves",
-        )
-        assert self.process.poll() is None, self.log()
+        self.process = process
+
+        def serves() -> bool:
+            return log.exists() and log.read_text().count(" serving ") > before
+
+        wait_until(lambda: process.poll() is not None or serves(), "the node daemon serves")
+        assert process.poll() is None, self.log()
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         assert self.process is not None

@@ -88,10 +88,11 @@ class NodeServer:
         async def deed() -> Any:
             async with self._turns.of(keys_of(call)):
                 self._admit(envelope.epoch)  # a new master may have come while this call waited
+                begun_s = asyncio.get_running_loop().time()
                 limit = asyncio.timeout(call.limit_s)
                 try:
                     async with limit:
-                        return await handler(self._host, call)
+                        reply = await handler(self._host, call)
                 except TimeoutError as error:
                     if not limit.expired():
                         raise
@@ -99,6 +100,9 @@ class NodeServer:
                         f"{_tag(call)} was broken off on node {self._host.name} after {call.limit_s:g} s",
                         call=_tag(call),
                     ) from error
+                took_s = asyncio.get_running_loop().time() - begun_s
+                _log.info("call done", call=_tag(call), call_id=envelope.call_id, took_s=took_s)
+                return reply
 
         return await self._do(envelope, deed)
 

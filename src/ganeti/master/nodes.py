@@ -72,7 +72,7 @@ class Nodes:
             except (Unavailable, Failed) as error:
                 return error
             except Refused as refusal:
-                return Failed(refusal.message, **refusal.facts)
+                return Failed(refusal.message, **{**refusal.facts, "refused": refusal.code})
 
         async with asyncio.TaskGroup() as group:
             asked = {node: group.create_task(one(node, call)) for node, call in calls.items()}

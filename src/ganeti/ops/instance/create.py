@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Final, Literal
 
 import msgspec
 
-from ganeti.base.errors import EXISTS, NO_RESOURCES, WRONG_INPUT, WRONG_STATE, Refused
+from ganeti.base.errors import EXISTS, NO_RESOURCES, WRONG_INPUT, WRONG_STATE, ErrorCode, Refused
 from ganeti.base.ids import Ids
 from ganeti.base.units import format_mib
 from ganeti.contract.calls.disk import DiskCreate, DiskRemove
@@ -131,19 +131,10 @@ class InstanceCreate(Operation[InstanceCreateParams, dict[Uuid, fitness.Fitness]
         )
         memory_mib = effective.backend_params(view.cluster, draft.beparams)["maxmem"] if params.start else 0
         storage_mib = sum(disk.size for disk in new_disks)
-        choice = allocate.on_one_node(
-            fitness.candidates(view, possible, facts, hypervisor=draft.hypervisor, template=draft.disk_template),
-            memory_mib=memory_mib,
-            storage_mib=storage_mib,
-        )
-        if choice.node is None:
-            raise _no_node(params, choice.because)
-        node = view.picture.nodes[choice.node.node]
         port = _free_port(view) if view.catalog.hypervisor(draft.hypervisor).uses_network_port else None
-        instance = msgspec.structs.replace(
+        unplaced = msgspec.structs.replace(
             draft,
             uuid=Uuid(ids.uuid()),
-            primary_node=node.uuid,
             disks=new_disks,
             nics=nics.new_nics(view, params.nics, ids),
             network_port=port,
@@ -152,7 +143,18 @@ class InstanceCreate(Operation[InstanceCreateParams, dict[Uuid, fitness.Fitness]
             admin_state="up" if params.start else "down",
             disks_active=params.start,
         )
-        _check_policy(view, instance, node, ignore=params.ignore_ipolicy)
+        if not params.ignore_ipolicy:
+            possible = _within_policy(view, unplaced, possible)
+        choice = allocate.on_one_node(
+            fitness.candidates(view, possible, facts, hypervisor=draft.hypervisor, template=draft.disk_template),
+            memory_mib=memory_mib,
+            storage_mib=storage_mib,
+        )
+        if choice.node is None:
+            is_wrong = all(facts[node.uuid].wrong_request for node in possible)
+            raise _no_node(params, choice.because, WRONG_INPUT if is_wrong else NO_RESOURCES)
+        node = view.picture.nodes[choice.node.node]
+        instance = msgspec.structs.replace(unplaced, primary_node=node.uuid)
         install = installs(params, draft)
         return InstanceCreatePlan(
             instance=instance,
@@ -282,14 +284,11 @@ def _node_obstacle(node: Node) -> str | None:
     return None if node.vm_capable else "is not vm-capable"
 
 
-def _no_node(params: InstanceCreateParams, because: tuple[str, ...]) -> Refused:
-    if params.pnode or params.pnode_uuid:
-        sentence = because[0].partition(" is excluded: ")[2]
-        return Refused(
-            NO_RESOURCES,
-            f"node {params.pnode or params.pnode_uuid} cannot take instance {params.instance_name}: {sentence}",
-        )
-    return Refused(NO_RESOURCES, "no node can take the instance:\n" + "\n".join(f"  {line}" for line in because))
+def _no_node(params: InstanceCreateParams, because: tuple[str, ...], code: ErrorCode) -> Refused:
+    if len(because) == 1:
+        node, _, sentence = because[0].partition(" is excluded: ")
+        return Refused(code, f"node {node} cannot take instance {params.instance_name}: {sentence}")
+    return Refused(code, "no node can take the instance:\n" + "\n".join(f"  {line}" for line in because))
 
 
 def installs(params: InstanceCreateParams, draft: Instance) -> bool:
@@ -297,11 +296,15 @@ def installs(params: InstanceCreateParams, draft: Instance) -> bool:
     return not params.no_install and bool(params.disks) and draft.disk_template != "diskless"
 
 
-def _check_policy(view: View, instance: Instance, node: Node, *, ignore: bool) -> None:
-    broken = policy.violations(effective.instance_policy(view.picture, node), effective.size_of(view.cluster, instance))
-    if broken and not ignore:
-        words = "; ".join(broken)
+def _within_policy(view: View, instance: Instance, nodes: list[Node]) -> list[Node]:
+    """The nodes whose policy the instance keeps; `Refused` with every violation when there is none."""
+    size = effective.size_of(view.cluster, instance)
+    broken = [policy.violations(effective.instance_policy(view.picture, node), size) for node in nodes]
+    kept = [node for node, violations in zip(nodes, broken, strict=True) if not violations]
+    if not kept:
+        words = "; ".join(broken[0])
         raise Refused(WRONG_INPUT, f"instance {instance.name} breaks the instance policy: {words} (--ignore-ipolicy)")
+    return kept
 
 
 def _free_port(view: View) -> int:

@@ -23,6 +23,8 @@ class Fitness(msgspec.Struct, frozen=True, kw_only=True):
 
     facts: NodeFacts | None
     objections: tuple[str, ...]
+    wrong_request: bool = False
+    """The node has the room but refuses the request itself (an OS it does not have, a wrong parameter)."""
 
 
 async def ask_nodes(
@@ -89,4 +91,5 @@ def _fitness(
     objections += check.sentences if isinstance(check, Objections) else [check.message]
     if isinstance(install, (Unavailable, Failed)):
         objections.append(install.message)
-    return Fitness(facts=facts, objections=tuple(objections))
+    code = install.facts.get("refused") if isinstance(install, Failed) else None
+    return Fitness(facts=facts, objections=tuple(objections), wrong_request=code is not None)

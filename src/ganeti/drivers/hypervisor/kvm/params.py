@@ -148,8 +148,6 @@ PARAMS: Final = (
     _flag("vnet_hdr", True, "offload headers on taps of paravirtual NICs"),
 )
 
-TRAITS: Final = HypervisorTraits(name=NAME, params=PARAMS, can_migrate=True, real_guests=True)
-
 
 def is_url(image: str) -> bool:
     """Whether a CD image is fetched by QEMU rather than read from the node."""
@@ -165,8 +163,11 @@ def wanted_accelerator(params: Params) -> str:
     return "kvm" if params["kvm_flag"] == "enabled" else "tcg"
 
 
-def validate(params: Params, *, vcpus: int) -> list[str]:
-    """What is wrong between complete parameters of a guest with that many virtual CPUs, as sentences. Pure."""
+def validate(params: Params, vcpus: int | None) -> list[str]:
+    """What is wrong between complete parameters of a guest with that many virtual CPUs, as sentences. Pure.
+
+    Without a number of CPUs (parameters of a whole cluster) what depends on it is not judged.
+    """
     return [
         *_boot_objections(params),
         *_console_objections(params),
@@ -224,19 +225,19 @@ def _spice_objections(params: Params) -> Iterator[str]:
         yield f"spice_bind '{bind}' is not an IPv{version} address, as spice_ip_version asks"
 
 
-def _cpu_objections(params: Params, vcpus: int) -> Iterator[str]:
+def _cpu_objections(params: Params, vcpus: int | None) -> Iterator[str]:
     try:
         masks = pinning.parse(params["cpu_mask"])
     except ValueError as error:
         yield str(error)
     else:
-        if len(masks) > 1 and len(masks) != vcpus:
+        if vcpus is not None and len(masks) > 1 and len(masks) != vcpus:
             yield f"cpu_mask has {len(masks)} entries for {vcpus} virtual CPUs; give one for all, or one for each"
     given = [params[name] for name in ("cpu_sockets", "cpu_cores", "cpu_threads") if params[name] > 0]
     product = 1
     for count in given:
         product *= count
-    if (len(given) == 3 and product != vcpus) or (given and vcpus % product):
+    if vcpus is not None and ((len(given) == 3 and product != vcpus) or (given and vcpus % product)):
         yield f"cpu_sockets, cpu_cores and cpu_threads make {product} CPUs, which does not fit {vcpus} virtual CPUs"
     if params["accelerator"] == "tcg" and params["kvm_flag"] == "enabled":
         yield "kvm_flag=enabled contradicts accelerator=tcg"
@@ -266,3 +267,8 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return ipaddress.ip_address(text)
     except ValueError:
         return None
+
+
+TRAITS: Final = HypervisorTraits(
+    name=NAME, params=PARAMS, can_migrate=True, real_guests=True, uses_network_port=True, validate=validate
+)

@@ -27,7 +27,7 @@ def call_types() -> tuple[type[Call[Any]], ...]:
 
 @cache
 def _decoder() -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(functools.reduce(operator.or_, call_types()))  # type: ignore[arg-type]
+    return msgspec.json.Decoder(functools.reduce(operator.or_, call_types()))
 
 
 def encode(call: Call[Any]) -> bytes:

@@ -1,4 +1,4 @@
-"""OP_CLUSTER_VERIFY_CONFIG: is the configuration consistent, and are the certificates valid for some time to come?"""
+"""OP_CLUSTER_VERIFY_CONFIG: the configuration is consistent, and the certificates are valid for some time to come."""
 
 from __future__ import annotations
 

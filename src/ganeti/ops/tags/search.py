@@ -1,4 +1,4 @@
-"""OP_TAGS_SEARCH: which objects carry tags that match a regular expression?"""
+"""OP_TAGS_SEARCH: the objects that carry tags which match a regular expression."""
 
 from __future__ import annotations
 

@@ -339,8 +339,12 @@ async def test_a_guest_whose_own_reboot_ends_it_can_be_rebooted_by_its_operator(
     guest = await started(kvm_world, hvparams={"reboot_behavior": "exit"})
     await kvm_world.until_ready(guest)
 
+    before = kvm_world.qemus(guest)
+
     await kvm_world.driver().reboot(guest)
-    await kvm_world.until_ready(guest, boots=2)
+    assert kvm_world.qemus(guest) != before
+    assert kvm_world.taps(guest)
+    await kvm_world.until_ready(guest)
     await kvm_world.type(guest, "r")
 
     await until(lambda: not kvm_world.qemus(guest), what="end after the guest's own reboot")
@@ -448,3 +452,26 @@ async def test_a_disk_can_be_a_block_device(kvm_world: KvmWorld) -> None:
         await driver.stop(guest, force=True, timeout_s=0)
     finally:
         subprocess.run(["losetup", "--detach", device], check=True)
+
+
+async def test_a_real_kernel_boots_and_heeds_its_power_button(kvm_world: KvmWorld) -> None:
+    tiny = Path(__file__).resolve().parents[3] / "os" / "tiny"
+    env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "TINY_BOOT_DIR": str(kvm_world.root / "boot")}
+    # Settings of this machine may win over ours, so the OS itself says where it put the kernel.
+    script = f'{tiny}/prepare >&2 && . {tiny}/defaults && printf %s "$TINY_BOOT_DIR"'
+    prepared = subprocess.run(["sh", "-c", script], env=env, capture_output=True, text=True, timeout=900, check=False)
+    assert prepared.returncode == 0, prepared.stderr
+    boot = prepared.stdout
+    hvparams = {
+        "kernel_path": f"{boot}/vmlinuz",
+        "initrd_path": f"{boot}/initrd.img",
+        "kernel_args": "ro quiet tsc=reliable mitigations=off panic=-1",
+    }
+    guest = await started(kvm_world, maxmem_mib=128, hvparams=hvparams)
+
+    await until(lambda: "heartbeat" in kvm_world.console(guest), what="heartbeat on the console", limit_s=300)
+    (argv,) = [Path(f"/proc/{pid}/cmdline").read_text() for pid in kvm_world.qemus(guest)]
+    assert "root=/dev/vda1 ro quiet tsc=reliable mitigations=off panic=-1 console=ttyS0,38400" in argv
+    await kvm_world.driver().stop(guest, force=False, timeout_s=300)
+
+    assert kvm_world.leftovers(guest) == []

@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
+import msgspec
+
 from ganeti.base.clock import Clock
 from ganeti.base.errors import WRONG_INPUT, WRONG_STATE, Failed, GanetiError, Refused
 from ganeti.base.files import Files
@@ -126,15 +128,18 @@ class Driver:
             self._asked_to_stop.discard(guest.name)
 
     async def reboot(self, guest: Guest) -> None:
-        """See `Hypervisor.reboot`. Works also for a guest whose own reboots end it (reboot_behavior=exit)."""
-        async with self._lock(guest.name), self._running(guest, "reboot") as monitor:
+        """See `Hypervisor.reboot`.
+
+        With reboot_behavior=exit any reset ends QEMU, and firmware may reset once more on its way up: such a guest
+        gets a new QEMU with the same command line.
+        """
+        async with self._lock(guest.name):
             process = self._find(guest.name)
-            exits = process is not None and "-no-reboot" in process.argv
-            if exits:
-                await monitor.execute("set-action", reboot="reset")
-            await monitor.execute("system_reset")
-            if exits:
-                await monitor.execute("set-action", reboot="shutdown")
+            async with self._running(guest, "reboot") as monitor:
+                if process is None or "-no-reboot" not in process.argv:
+                    await monitor.execute("system_reset")
+                    return
+            await self._launch_again(guest, process)
 
     async def pause(self, guest: Guest) -> None:
         """See `Hypervisor.pause`."""
@@ -204,6 +209,22 @@ class Driver:
     async def check(self, hvparams: Params) -> Sequence[str]:
         """See `Hypervisor.check`."""
         return tuple(check.objections(hvparams, self._host, self._files))
+
+    async def _launch_again(self, guest: Guest, process: GuestProcess) -> None:
+        runtime = self._book.load(guest.name)
+        if runtime is None:
+            raise Refused(
+                WRONG_STATE,
+                f"cannot reboot {guest.name}: how it was started is not written down any more; stop it and start it",
+                guest=guest.name,
+            )
+        await self._end(process)
+        try:
+            again = msgspec.structs.replace(runtime, phase="starting", pid=None)
+            self._book.save(await self._launcher.run(again, paused=False))
+        except BaseException:
+            await self._abandon(guest)
+            raise
 
     def _lock(self, name: str) -> asyncio.Lock:
         return self._locks.setdefault(name, asyncio.Lock())

@@ -20,10 +20,6 @@ BOOT_LIMIT_S = 180.0  # 4 s on an idle machine; one under load has taken 70 s
 END_LIMIT_S = 120.0
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "qemu: boots a real guest in an emulated CPU")
-
-
 def until(look: Callable[[], Any], *, limit_s: float, what: Callable[[], str]) -> Any:
     """Look again and again until there is something; after the limit fail with what was seen instead."""
     end_s = time.monotonic() + limit_s

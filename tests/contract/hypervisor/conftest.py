@@ -11,10 +11,6 @@ import pytest
 from tests.contract.hypervisor.worlds import FakeWorld, KvmWorld, World, why_not_kvm
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "qemu: boots a real guest in an emulated CPU")
-
-
 @pytest.fixture
 def root() -> Iterator[Path]:
     """A short directory: paths of sockets are limited."""

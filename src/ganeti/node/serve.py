@@ -16,6 +16,7 @@ from ganeti.contract.settings import NodeSettings
 from ganeti.node.answers import Answers
 from ganeti.node.handlers import Handler, load
 from ganeti.node.host import Host
+from ganeti.node.stale import Stale
 from ganeti.node.turns import Turns, keys_of
 
 _log: Final = Log(__name__)
@@ -41,6 +42,7 @@ class NodeServer:
         self._answers = answers if answers is not None else Answers()
         self._handlers = handlers if handlers is not None else load()
         self._turns = Turns()
+        self._stale = Stale()
         self._calls = 0
 
     async def serve(self, data: bytes, caller: str) -> bytes:
@@ -80,6 +82,7 @@ class NodeServer:
         if self._host.left.is_set() and isinstance(call, NodeLeave):
             return msgspec.json.encode(Answer())
         self._admit(envelope.epoch)
+        self._stale.check(envelope)
         if call.only_reads:
             return await self._do(envelope, lambda: handler(self._host, call))
         return await self._answers.once(envelope.call_id, lambda: self._in_turn(envelope, call, handler))
@@ -88,6 +91,7 @@ class NodeServer:
         async def deed() -> Any:
             async with self._turns.of(keys_of(call)):
                 self._admit(envelope.epoch)  # a new master may have come while this call waited
+                self._stale.check(envelope)  # or its caller may have given it up
                 begun_s = asyncio.get_running_loop().time()
                 limit = asyncio.timeout(call.limit_s)
                 try:

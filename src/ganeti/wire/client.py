@@ -34,15 +34,22 @@ class NodeClient:
         self._epoch = epoch
         self._ids = ids
         self._version = version
+        self._sender = ids.uuid()
+        self._seq = 0
+        self._open: dict[str, dict[int, None]] = {}
+        """For each node the calls that somebody waits for."""
 
     async def call(self, address: Address, call: Call[R], *, timeout_s: float | None = None) -> R:
         """Ask and return the reply. `timeout_s`: instead of the call's own limit.
 
         Raises what the node raised (`Refused`, `Unavailable`, `Failed`, `Bug`) with the fact `node`, or
         `Unavailable` when no answer came: the deed may then be done or not. A broken connection is tried again with
-        the same call id within the limit: the node has recorded the answer, so the deed is done once.
+        the same call id within the limit: the node has recorded the answer, so the deed is done once. After an
+        `Unavailable` the node is told with the next call that this one is given up: it does not begin it any more.
         """
         limit_s = call.limit_s if timeout_s is None else timeout_s
+        self._seq += 1
+        seq, open_here = self._seq, self._open.setdefault(address.name, {})
         envelope = msgspec.json.encode(
             Envelope(
                 cluster=self._cluster_uuid,
@@ -50,9 +57,16 @@ class NodeClient:
                 call_id=self._ids.uuid(),
                 call=msgspec.Raw(msgspec.json.encode(call)),
                 version=self._version,
+                sender=self._sender,
+                seq=seq,
+                open=tuple(open_here),
             )
         )
-        data = await self._exchange(address, envelope, limit_s)
+        open_here[seq] = None
+        try:
+            data = await self._exchange(address, envelope, limit_s)
+        finally:
+            del open_here[seq]
         return self._unwrap(address, type(call), data)
 
     async def _exchange(self, address: Address, envelope: bytes, limit_s: float) -> bytes:

@@ -32,7 +32,9 @@ class Call(msgspec.Struct, Generic[R], frozen=True, kw_only=True, tag_field="cal
 class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     """A call on its way. `cluster` is the cluster's UUID; a node of another cluster refuses.
 
-    `version` is the caller's, for errors that come from two versions not understanding one another.
+    `version` is the caller's, for errors that come from two versions not understanding one another. `sender` tells
+    callers of one epoch apart; each counts its calls in `seq`, from 1, and says in `open` which earlier ones to the
+    same node it still waits for: what it does not wait for any more must not begin.
     """
 
     cluster: str
@@ -40,6 +42,9 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     call_id: str
     call: msgspec.Raw
     version: str = ""
+    sender: str = ""
+    seq: int = 0
+    open: tuple[int, ...] = ()
 
 
 class ErrorReply(msgspec.Struct, frozen=True, kw_only=True):

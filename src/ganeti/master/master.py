@@ -25,7 +25,7 @@ from ganeti.master.jobs.queue import Archive, Queue
 from ganeti.master.jobs.recover import recover
 from ganeti.master.nodes import Caller, Nodes
 from ganeti.master.sources import ArchiveReader, MasterSources
-from ganeti.master.state import State
+from ganeti.master.state import Deposed, State
 from ganeti.model.traits import Catalog
 
 log = Log(__name__)
@@ -98,8 +98,12 @@ async def at_work(ports: Ports) -> AsyncIterator[Master]:
         await recover(bench, queue)
         _ = scope.start(_pay_debts(nodes), name="pay debts")
         _ = scope.start(_archive_old(queue), name="archive old jobs")
+        _ = scope.start(_end_when_deposed(state), name="end when deposed")
         log.info("master at work", epoch=state.epoch, instances=len(state.picture.instances), jobs=len(queue.jobs))
-        yield Master(ports=ports, state=state, nodes=nodes, bench=bench, queue=queue, locks=locks, sources=sources)
+        try:
+            yield Master(ports=ports, state=state, nodes=nodes, bench=bench, queue=queue, locks=locks, sources=sources)
+        finally:
+            queue.close()
 
 
 async def _fence(nodes: Nodes, state: State) -> None:
@@ -108,6 +112,12 @@ async def _fence(nodes: Nodes, state: State) -> None:
     for uuid, answer in (await nodes.call_each(dict.fromkeys(online, Ping()))).items():
         if isinstance(answer, GanetiError):
             log.warning("node does not know the new epoch yet", node=state.picture.nodes[uuid].name, cause=answer)
+
+
+async def _end_when_deposed(state: State) -> None:
+    """Whoever met it, a request that only wanted an answer too: there must not be two masters for long."""
+    await state.deposed.wait()
+    raise Deposed("another master has taken over from this one")
 
 
 async def _pay_debts(nodes: Nodes) -> None:

@@ -82,12 +82,15 @@ class Nodes:
         """Play what a node owes, newest first. Raises `Unavailable` when it is still silent."""
         known = self._state.picture.nodes[node]
         async with self._paying.setdefault(node, asyncio.Lock()):
-            for key, owed in sorted(self.debts.get(node, {}).items(), reverse=True):
-                await self._caller.call(address_of(known), codec.decode(owed.call))
-                await self._state.commit(delete=[key])
-                del self.debts[node][key]
-                log.info("debt paid", node=known.name, job=owed.job)
-            self.debts.pop(node, None)
+            while debts := self.debts.get(node):  # more may come up while one is paid
+                key = max(debts)
+                # One whose payer was killed right after it paid is not paid again.
+                if self._state.holds(key):
+                    await self._caller.call(address_of(known), codec.decode(debts[key].call))
+                    await self._state.commit(delete=[key])
+                log.info("debt paid", node=known.name, job=debts.pop(key).job)
+                if not debts:
+                    del self.debts[node]
 
     async def try_to_pay_all(self) -> None:
         """Pay what can be paid now; the rest stays owed."""
@@ -97,7 +100,7 @@ class Nodes:
             try:
                 await self.pay(node)
             except (Unavailable, Failed, Refused) as error:
-                log.warning("node still owes", node=node, calls=len(self.debts[node]), cause=error)
+                log.warning("node still owes", node=node, calls=len(self.debts.get(node, ())), cause=error)
 
     def owe(self, key: str, owed: Owed) -> None:
         """Remember a debt that has been committed."""

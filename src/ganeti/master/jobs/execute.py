@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from ganeti.base.clock import Clock
 from ganeti.base.errors import Bug, Failed, Refused, Unavailable
@@ -26,6 +26,9 @@ from ganeti.model.traits import Catalog
 log = Log(__name__)
 
 R = TypeVar("R")
+
+STORE_PATIENCE_S: Final = 300.0
+"""How long the end of an operation waits for a store that is down."""
 
 
 class Submitter(Protocol):
@@ -181,13 +184,18 @@ class Execution:
         self.say("nothing was changed (dry run)")
 
     async def _succeed(self, outcome: Outcome) -> None:
+        self._tracked.ending = True
         dropped = list(self._tracked.undo)
         ended = self._tracked.ended(self._index, "success", outcome.result, self.clock.now_s())
-        await self._bench.state.commit(outcome.change, put=record(ended), delete=dropped)
+        # What was done is worth some patience: to undo it, or to leave it half-done, is worse than a store that is slow.
+        await self._bench.state.commit_at_last(
+            outcome.change, put=record(ended), delete=dropped, within_s=STORE_PATIENCE_S
+        )
         self._tracked.become(ended)
         self._forget_undo(dropped)
 
     async def _fail(self, error: BaseException, *, status: Status = "error") -> None:
+        self._tracked.ending = True
         if self._tracked.undo:
             self.say("undoing what was done so far")
         trouble = await self._journal.play()

@@ -42,6 +42,9 @@ class Journal:
         """Reverse everything, newest first. What a node cannot do now becomes its debt; returns sentences on those."""
         trouble = []
         for key, owed in sorted(self._tracked.undo.items(), reverse=True):
+            if not self._state.holds(key):  # the commit that should have written it failed, so its deed was not begun
+                self._tracked.undo.pop(key)
+                continue
             failed = await self._reverse(owed)
             if failed is None:
                 await self._state.commit_at_last(delete=[key])

@@ -49,6 +49,8 @@ class Queue:
         self._dependents: dict[JobId, dict[JobId, None]] = {}
         self._granted: dict[JobId, Locks] = {}
         self._unfinished = 0
+        self._archiving = asyncio.Lock()
+        self._closed = False
         self.jobs: dict[JobId, Tracked] = {}
 
     # -- accepting -------------------------------------------------------------------------------
@@ -67,7 +69,7 @@ class Queue:
                 accepted.append(tracked)
                 answers.append(tracked.job.id)
         if accepted:
-            records: dict[str, bytes] = {SERIAL_KEY: encode(self._last_id)}
+            records: dict[str, bytes] = {}
             for tracked in accepted:
                 records |= record(tracked.job)
             await self._bench.state.commit(put=records)
@@ -144,8 +146,14 @@ class Queue:
             if tracked.job.status not in FINAL:
                 self._consider(tracked)
 
+    def close(self) -> None:
+        """Start nothing any more: the master ends, and the next one goes on from what the store holds."""
+        self._closed = True
+
     def _consider(self, tracked: Tracked) -> None:
         """Move a job on from where it stands: to its dependencies, to its locks, or to its end."""
+        if self._closed or tracked.ending:
+            return
         index = tracked.current
         try:
             if self._depends_hold_back(tracked, index):
@@ -163,6 +171,8 @@ class Queue:
         self._locks.request(job, locks, tracked.job.priority, lambda: self._on_grant(tracked))
 
     def _on_grant(self, tracked: Tracked) -> None:
+        if self._closed:
+            return
         index = tracked.current
         try:
             locks = self._locks_of(tracked, index)
@@ -184,10 +194,12 @@ class Queue:
         JOB.set(tracked.job.id)
         try:
             await Execution(self._bench, tracked, index, self).run()
-        finally:
-            tracked.task = None
-            self._granted.pop(tracked.job.id, None)
-            self._locks.release(tracked.job.id)
+        except BaseException:  # the master ends: what waits for these locks must not begin
+            self.close()
+            raise
+        tracked.task, tracked.ending = None, False
+        self._granted.pop(tracked.job.id, None)
+        self._locks.release(tracked.job.id)
         if tracked.job.status in FINAL:
             self._has_ended(tracked)
         else:
@@ -233,6 +245,7 @@ class Queue:
     # -- ending without running ------------------------------------------------------------------
 
     def _end_unstarted(self, tracked: Tracked, status: Status, error: GanetiError) -> None:
+        tracked.ending = True
         _ = self._scope.start(self._write_end(tracked, status, error), name=f"end job {tracked.job.id}")
 
     async def _write_end(self, tracked: Tracked, status: Status, error: GanetiError) -> None:
@@ -256,10 +269,13 @@ class Queue:
         status = tracked.job.status
         if status in FINAL:
             return False, f"Job {job} has ended already ({status})"
+        if tracked.ending:
+            return False, f"Job {job} is ending just now"
         if tracked.task is None:
             if not self._locks.cancel(job) and job in self._granted:
                 return False, f"Job {job} is being started; try again"
             self._granted.pop(job, None)
+            tracked.ending = True
             tracked.set_op(tracked.current, status="canceling")
             await self._write_end(tracked, "canceled", Refused(WRONG_STATE, "Job canceled by request"))
             return True, f"Job {job} canceled"
@@ -268,8 +284,9 @@ class Queue:
                 False,
                 f"Job {job} is running and can no longer be canceled; end it with --kill, which undoes its deeds",
             )
-        tracked.kill_asked = True
-        tracked.task.cancel()
+        if not tracked.kill_asked:
+            tracked.kill_asked = True
+            tracked.task.cancel()
         return True, f"Job {job} is being ended; what it did is undone"
 
     async def change_priority(self, job: JobId, priority: int) -> tuple[bool, str]:
@@ -279,6 +296,8 @@ class Queue:
         tracked = self.find(job)
         if tracked.job.status in FINAL:
             return False, f"Job {job} has ended already ({tracked.job.status})"
+        if tracked.ending:
+            return False, f"Job {job} is ending just now"
         for index in range(tracked.current, len(tracked.job.ops)):
             tracked.set_op(index, priority=priority)
         self._locks.change_priority(job, priority)
@@ -288,12 +307,17 @@ class Queue:
     async def archive(self, jobs: Iterable[JobId]) -> int:
         """Move ended jobs out of the store; returns how many were."""
         ended = [self.jobs[job].job for job in jobs if job in self.jobs and self.jobs[job].job.status in FINAL]
-        if ended:
+        if not ended:
+            return 0
+        async with self._archiving:
             await self._archive.add(ended)
             for start in range(0, len(ended), 100):
-                await self._bench.state.commit(delete=[job_key(job.id) for job in ended[start : start + 100]])
-            for job in ended:
-                self.jobs.pop(job.id, None)
+                gone = [job for job in ended[start : start + 100] if self._bench.state.holds(job_key(job.id))]
+                # The highest id ever given is known from the jobs in the store, until the highest is taken out.
+                last_id = {SERIAL_KEY: encode(self._last_id)}
+                await self._bench.state.commit(put=last_id, delete=[job_key(job.id) for job in gone])
+                for job in gone:
+                    self.jobs.pop(job.id, None)
         return len(ended)
 
     async def autoarchive(self, age_s: float | None) -> tuple[int, int]:

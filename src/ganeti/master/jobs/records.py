@@ -46,6 +46,8 @@ class Tracked:
     task: asyncio.Task[None] | None = None
     kill_asked: bool = False
     marked_running: bool = False
+    ending: bool = False
+    """Whether the end of its current operation is being committed: nothing may interfere any more."""
     watchers: list[asyncio.Future[None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:

@@ -119,6 +119,7 @@ class MasterProcess:
             async with at_work(ports(self, SteppedStore(self._store, self))) as master, Scope() as self._requests:
                 self.master = master
                 await self._stop.wait()
+                self.master = None
                 self._hang_up()
         except asyncio.CancelledError:
             if not self.life.dead:

@@ -22,6 +22,8 @@ def calm(world: World) -> None:
     world.note("calm")
     world.network.faults = WireFaults(delay_s=0.0005)
     world.store_faults.calm()
+    for process in world.processes:
+        process.kill_at = None
     for host in world.hosts.values():
         world.network.mend("master", host.name)
         host.files.forget_faults()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from ganeti.base.errors import NOT_UNIQUE, WRONG_INPUT, Failed, Refused
+import msgspec
+
+from ganeti.base.errors import EXISTS, NOT_UNIQUE, WRONG_INPUT, Failed, Refused
 from ganeti.base.ids import Ids
-from ganeti.contract.calls.disk import DiskRename
+from ganeti.contract.calls.disk import DiskRename, DiskSizesGet
 from ganeti.contract.calls.instance import InstanceStop
 from ganeti.contract.calls.os import OsRename
 from ganeti.contract.guest import GuestState
@@ -26,6 +28,13 @@ class InstanceRenameParams(instances.InstanceParams, frozen=True, kw_only=True, 
     ip_check: bool = False
 
 
+class RenameFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What there is of the guest, and of data at each new address (MiB, None: nothing)."""
+
+    guest: GuestState | None
+    in_the_way_mib: tuple[int | None, ...]
+
+
 class InstanceRenamePlan(Plan, frozen=True, kw_only=True):
     """The instance before and after; `moves` are disks whose address changes."""
 
@@ -35,7 +44,7 @@ class InstanceRenamePlan(Plan, frozen=True, kw_only=True):
 
 
 @operation
-class InstanceRename(Operation[InstanceRenameParams, GuestState | None, InstanceRenamePlan]):
+class InstanceRename(Operation[InstanceRenameParams, RenameFacts, InstanceRenamePlan]):
     """Rename an instance that is down."""
 
     params = InstanceRenameParams
@@ -46,13 +55,15 @@ class InstanceRename(Operation[InstanceRenameParams, GuestState | None, Instance
         new_name = names.checked_host(params.new_name, what="instance name")
         return instances.locks_of(instances.named(view, params), also=[f"instance/{new_name}"])
 
-    async def survey(self, ask: Asker, params: InstanceRenameParams) -> GuestState | None:
-        """Is it really down?"""
+    async def survey(self, ask: Asker, params: InstanceRenameParams) -> RenameFacts:
+        """Is it really down, and is there room for its data under the new name?"""
         instance = instances.named(ask.view, params)
         instances.check_reachable(ask.view, instance)
-        return await instances.guest_state(ask, instance)
+        moved = DiskSizesGet(disks=tuple(new for _, new in _moves(ask.view, instance, params.new_name)))
+        sizes = await ask.call(instance.primary_node, moved)
+        return RenameFacts(guest=await instances.guest_state(ask, instance), in_the_way_mib=sizes.sizes_mib)
 
-    def plan(self, params: InstanceRenameParams, facts: GuestState | None, view: View, ids: Ids) -> InstanceRenamePlan:
+    def plan(self, params: InstanceRenameParams, facts: RenameFacts, view: View, ids: Ids) -> InstanceRenamePlan:
         """Refuses a name that is taken, and an instance that runs."""
         for asked, words in ((params.name_check, "--name-check"), (params.ip_check, "--ip-check")):
             if asked:
@@ -63,10 +74,14 @@ class InstanceRename(Operation[InstanceRenameParams, GuestState | None, Instance
             raise Refused(WRONG_INPUT, f"instance {before.name} is called so already", instance=before.name)
         if new_name in view.picture.instance_names or view.reserved.name(new_name):
             raise Refused(NOT_UNIQUE, f"Instance '{new_name}' is already in the cluster", instance=new_name)
-        instances.check_down(before, facts, "be renamed")
-        addressing = view.addressing[before.disk_template]
-        disks = tuple(addressing.renamed(disk, before.name, new_name) for disk in before.disks)
-        moves = tuple((old, new) for old, new in zip(before.disks, disks, strict=True) if old != new)
+        instances.check_down(before, facts.guest, "be renamed")
+        moves = _moves(view, before, new_name)
+        for (_, new), size_mib in zip(moves, facts.in_the_way_mib, strict=True):
+            if size_mib is not None:
+                # Never found out by trying: a reversal could not tell that data from the instance's own.
+                raise Refused(EXISTS, f"there is a disk at {new.logical_id[-1]} already", disk=new.logical_id[-1])
+        moved = {old.uuid: new for old, new in moves}
+        disks = tuple(moved.get(disk.uuid, disk) for disk in before.disks)
         node = instances.primary_of(view, before).name
         steps = [f"move disk {old.logical_id[-1]} to {new.logical_id[-1]} on {node}" for old, new in moves]
         if before.disks and before.os:
@@ -86,8 +101,8 @@ class InstanceRename(Operation[InstanceRenameParams, GuestState | None, Instance
         node = before.primary_node
         # Whatever a crashed guest left behind carries the old name, and nobody would look for it afterwards.
         await ctx.call(node, InstanceStop(guest=guests.guest_of(ctx.view, before), force=True))
-        await ctx.undo.later(*((node, DiskRename(disk=new, renamed=old)) for old, new in plan.moves))
         for old, new in plan.moves:
+            await ctx.undo.later((node, DiskRename(disk=new, renamed=old)))
             await ctx.call(node, DiskRename(disk=old, renamed=new))
         if before.os and before.disks:
             ctx.say("running the OS rename script...")
@@ -104,3 +119,11 @@ class InstanceRename(Operation[InstanceRenameParams, GuestState | None, Instance
                     f"renamed all the same, and inside it may still call itself {before.name}"
                 )
         return Outcome(result=after.name, change=Change(put=(after,)))
+
+
+def _moves(view: View, instance: Instance, new_name: str) -> tuple[tuple[Disk, Disk], ...]:
+    """(before, after) of each disk whose address carries the instance's name."""
+    addressing = view.addressing[instance.disk_template]
+    name = names.checked_host(new_name, what="instance name")
+    renamed = [(disk, addressing.renamed(disk, instance.name, name)) for disk in instance.disks]
+    return tuple((old, new) for old, new in renamed if old != new)

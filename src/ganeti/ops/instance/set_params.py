@@ -20,6 +20,7 @@ from ganeti.contract.storage import Owner
 from ganeti.contract.view import View
 from ganeti.model import effective
 from ganeti.model.objects import Instance, Nic, Params
+from ganeti.model.params import own_values
 from ganeti.ops.instance import set_params_disks, set_params_nics
 from ganeti.ops.instance.set_params_disks import ChangedDisks
 from ganeti.ops.parts import guests, hypervisors, instances, modifications, os_parameters, policies
@@ -248,7 +249,8 @@ def _probe(view: View, instance: Instance, request: Modification, index: int) ->
     asked: Params = {key: request.params[key] for key in ("mode", "vlan") if key in request.params}
     if link is not None:
         asked["link"] = link
-    return Nic(uuid=instance.uuid, mac="", nicparams={**own, **asked})
+    params = own_values(effective.NIC, own, asked, where=f"NIC {request.where}")
+    return Nic(uuid=instance.uuid, mac="", nicparams=params)
 
 
 def _check_devices(

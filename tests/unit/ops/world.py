@@ -22,6 +22,7 @@ from ganeti.base.paths import Paths
 from ganeti.base.tasks import Scope
 from ganeti.contract.calls import Call, codec
 from ganeti.contract.guest import AttachedDisk, Guest, GuestState
+from ganeti.contract.operation import OpParams
 from ganeti.contract.os import OsFound, Script
 from ganeti.contract.wire import Address
 from ganeti.drivers.hypervisor import fake
@@ -29,12 +30,13 @@ from ganeti.drivers.network.fake import FakeNetwork, FakeTaps
 from ganeti.drivers.storage import diskless, file, sharedfile
 from ganeti.locks.manager import LockManager
 from ganeti.main.catalog import build_catalog
-from ganeti.master.jobs.execute import Bench
+from ganeti.master.jobs.execute import Bench, Execution
 from ganeti.master.jobs.queue import Queue
+from ganeti.master.jobs.records import Tracked
 from ganeti.master.jobs.recover import recover
 from ganeti.master.nodes import Nodes
 from ganeti.master.state import State
-from ganeti.model.jobs import FINAL, Job, JobId
+from ganeti.model.jobs import FINAL, Job, JobId, OpState
 from ganeti.model.objects import Cluster, Disk, Group, Instance, Nic, Node, Stored, Uuid, key_of
 from ganeti.model.picture import Picture
 from ganeti.node.fence import Fence
@@ -361,8 +363,15 @@ class World:
                 addressing=self.addressing,
             )
             queue = Queue(bench, LockManager(), NoArchive(), scope)
+            self._bench, self._queue = bench, queue
             await recover(bench, queue)
             yield queue, caller
+
+    def execution(self, params: OpParams) -> Execution:
+        """What an operation is given by the master that runs now, outside of a job."""
+        op = OpState(input=msgspec.to_builtins(params))
+        tracked = Tracked(job=Job(id=JobId(0), ops=(op,), received_timestamp=0.0))
+        return Execution(self._bench, tracked, 0, self._queue)
 
     async def do(self, op_id: str, **params: Any) -> Job:
         """One operation as a job, run to its end."""
@@ -429,6 +438,10 @@ class World:
         async with self.master() as (queue, _):
             await self._settle(queue)
             return [tracked.with_log() for tracked in queue.jobs.values()]
+
+    def waiting(self) -> asyncio.Future[None]:
+        """A future for the watchers of a job."""
+        return asyncio.get_running_loop().create_future()
 
     def deeds(self) -> list[str]:
         """What the last master had done, by the tag of the call."""

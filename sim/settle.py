@@ -14,6 +14,8 @@ from sim.checkers import check_settled
 from sim.os import Odds
 from sim.world import World
 
+STRAGGLERS_WITHIN_S: Final = 500.0
+"""No message is later than that."""
 SETTLED_WITHIN_S: Final = 6 * 3600.0
 
 
@@ -35,9 +37,9 @@ def calm(world: World) -> None:
 async def settle(world: World) -> None:
     """Calm the world, wait until nothing goes on, start what may be down, and check."""
     calm(world)
-    master = await _quiet(world)
-    if master is None:
+    if await _quiet(world) is None:
         return
+    await asyncio.sleep(STRAGGLERS_WITHIN_S)
     await _restart_guests(world)
     master = await _quiet(world)
     if master is not None:

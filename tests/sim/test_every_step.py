@@ -7,19 +7,9 @@ import pytest
 from sim import loop
 from sim.settle import settle
 from sim.world import World, world
+from tests.sim.operations import CREATE, REMOVE
 
 pytestmark = pytest.mark.sim
-
-CREATE: dict[str, Any] = {
-    "OP_ID": "OP_INSTANCE_CREATE",
-    "instance_name": "web1.example.com",
-    "disk_template": "file",
-    "disks": [{"size": 1024}, {"size": 2048}],
-    "nics": [{}],
-    "os_type": "tiny",
-    "start": True,
-}
-REMOVE: dict[str, Any] = {"OP_ID": "OP_INSTANCE_REMOVE", "instance_name": "web1.example.com"}
 
 
 async def story(made: World, *, before: list[dict[str, Any]], op: dict[str, Any], kill_at: int | None) -> list[str]:

@@ -108,7 +108,7 @@ async def at_work(ports: Ports) -> AsyncIterator[Master]:
 
 async def _fence(nodes: Nodes, state: State) -> None:
     """Tell every node the new epoch: from then on it refuses older masters. A silent one learns it at first contact."""
-    online = [node.uuid for node in state.picture.nodes.values() if not node.offline]
+    online = sorted(node.uuid for node in state.picture.nodes.values() if not node.offline)
     for uuid, answer in (await nodes.call_each(dict.fromkeys(online, Ping()))).items():
         if isinstance(answer, GanetiError):
             log.warning("node does not know the new epoch yet", node=state.picture.nodes[uuid].name, cause=answer)

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import Any
 
-from ganeti.base.errors import ENVIRONMENT, WRONG_INPUT, Bug, ErrorCode, Failed, GanetiError, Refused, Unavailable
+from ganeti.base.errors import ENVIRONMENT, WRONG_INPUT, Bug, Failed, GanetiError, Refused, Unavailable
 from ganeti.client.settings import own_settings
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ganeti.base.errors import ErrorCode
 
 
 class NotMaster(Refused):

@@ -1,4 +1,4 @@
-"""One change of the configuration (a job that tags an instance): does it cost more in a large cluster?"""
+"""One change of the configuration (a job that tags an instance), in a small and in a large cluster."""
 
 from __future__ import annotations
 

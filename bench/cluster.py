@@ -25,7 +25,7 @@ from ganeti.model.objects import Instance, Uuid, key_of
 from ganeti.store.sqlite import SqliteStore
 
 BIN: Final = os.path.dirname(sys.executable)
-MEMORY_MIB: Final = 4
+MEMORY_MIB: Final = 1
 """Of one instance: the node need not really have it, but creations ask for room."""
 
 

@@ -11,17 +11,15 @@ ROUNDS = 31
 
 
 def measure(world: World, report: Report) -> None:
-    """`gnt-instance list` of an empty cluster, and of its help."""
+    """`gnt-instance list` of an empty cluster."""
     cluster = world.cluster(0)
     program = f"{BIN}/gnt-instance"
     times = interleaved(
         {
             "python": bare_python(),
             "list": ran([program, "list"], cluster.environment),
-            "version": ran([program, "--version"], cluster.environment),
         },
         rounds=ROUNDS,
     )
     limit = ("python -c pass", times["python"])
-    report.add("gnt-instance --version", times["version"], limit=limit)
     report.add("gnt-instance list, no instances", times["list"], limit=limit, goal=within(times["list"], limit[1], 2.5))

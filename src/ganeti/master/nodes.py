@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
-from ganeti.base.errors import Failed, Refused, Unavailable
+from ganeti.base.errors import Bug, Failed, Refused, Unavailable
 from ganeti.base.log import Log
 from ganeti.contract.calls import Call, codec
 from ganeti.contract.wire import Address
@@ -53,7 +53,10 @@ class Nodes:
             self.debts.setdefault(owed.node, {})[key] = owed
 
     async def call(self, node: Uuid, call: Call[R]) -> R:
-        """Ask one node; what it owes is paid before anything new is served to it."""
+        """Ask one node; what it owes is paid before anything new is served to it.
+
+        Raises the node's `Refused`, `Unavailable` or `Failed`; a bug of the node is a `Failed` here.
+        """
         known = self._state.picture.nodes.get(node)
         if known is None:
             raise Unavailable(f"the cluster has no node {node}")
@@ -61,7 +64,7 @@ class Nodes:
             raise Unavailable(f"node {known.name} is marked offline", node=known.name)
         if self.debts.get(node) and not call.only_reads:
             await self.pay(node)
-        return await self._caller.call(address_of(known), call)
+        return await self._ask(known, call)
 
     async def call_each(self, calls: Mapping[Uuid, Call[R]]) -> dict[Uuid, R | Unavailable | Failed]:
         """Ask several nodes at once; one's error is its answer."""
@@ -79,14 +82,14 @@ class Nodes:
         return {node: task.result() for node, task in asked.items()}
 
     async def pay(self, node: Uuid) -> None:
-        """Play what a node owes, newest first. Raises `Unavailable` when it is still silent."""
+        """Play what a node owes, newest first. Raises the node's error when it still cannot."""
         known = self._state.picture.nodes[node]
         async with self._paying.setdefault(node, asyncio.Lock()):
             while debts := self.debts.get(node):  # more may come up while one is paid
                 key = max(debts)
                 # One whose payer was killed right after it paid is not paid again.
                 if self._state.holds(key):
-                    await self._caller.call(address_of(known), codec.decode(debts[key].call))
+                    await self._ask(known, call_of(debts[key]))
                     await self._state.commit(delete=[key])
                 log.info("debt paid", node=known.name, job=debts.pop(key).job)
                 if not debts:
@@ -102,9 +105,23 @@ class Nodes:
             except (Unavailable, Failed, Refused) as error:
                 log.warning("node still owes", node=node, calls=len(self.debts.get(node, ())), cause=error)
 
+    async def _ask(self, node: Node, call: Call[R]) -> R:
+        try:
+            return await self._caller.call(address_of(node), call)
+        except Bug as bug:  # the node's, who has written down where; the master is sound and goes on
+            raise Failed(bug.message, **bug.facts) from bug
+
     def owe(self, key: str, owed: Owed) -> None:
         """Remember a debt that has been committed."""
         self.debts.setdefault(owed.node, {})[key] = owed
+
+
+def call_of(owed: Owed) -> Call[Any]:
+    """The call that reverses, or `Failed` when another version wrote it in a way that this one cannot read."""
+    try:
+        return codec.decode(owed.call)
+    except msgspec.MsgspecError as error:
+        raise Failed(f"this version cannot read a reversal of job {owed.job}: {error}", job=owed.job) from error
 
 
 def address_of(node: Node) -> Address:

@@ -16,7 +16,8 @@ class Reservations:
     """The reservations of all jobs."""
 
     _held: dict[int, Reservation] = field(default_factory=dict)
-    _fading: dict[int, tuple[int, Reservation]] = field(default_factory=dict)
+    _fading: dict[int, Reservation] = field(default_factory=dict)
+    """By the moment of release, of which every one is another."""
     _surveys: dict[int, int] = field(default_factory=dict)
     _moment: int = 0
 
@@ -28,7 +29,7 @@ class Reservations:
     def seen_by(self, job: int) -> Reserved:
         """What the job's plan must count besides the facts."""
         began = self._surveys.get(job, self._moment)
-        fading = {-number: old for number, (ended, old) in self._fading.items() if ended >= began}
+        fading = {-moment: old for moment, old in self._fading.items() if moment >= began}
         return Reserved(by_job={number: r for number, r in self._held.items() if number != job} | fading)
 
     def take(self, job: int, reservation: Reservation) -> None:
@@ -43,6 +44,6 @@ class Reservations:
         self._moment += 1
         taken = self._held.pop(job, None)
         if taken is not None and self._surveys:
-            self._fading[job] = (self._moment, taken)
+            self._fading[self._moment] = taken
         oldest = min(self._surveys.values(), default=self._moment + 1)
-        self._fading = {number: pair for number, pair in self._fading.items() if pair[0] >= oldest}
+        self._fading = {moment: old for moment, old in self._fading.items() if moment >= oldest}

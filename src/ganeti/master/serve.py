@@ -40,6 +40,8 @@ log = Log(__name__)
 
 LARGEST_REQUEST_BYTES: Final = 64 * 1024 * 1024
 LONGEST_WAIT_S: Final = 120.0
+FINISH_WITHIN_S: Final = 2.0
+"""How long requests in flight may take when the daemon stops: some only wait for news of a job."""
 
 S = TypeVar("S", bound=msgspec.Struct)
 Answer = Callable[[Any, Mapping[str, str]], Awaitable[Any]]
@@ -264,7 +266,7 @@ def _news(tracked: Tracked, known: api.WaitFor) -> api.JobNews:
 
 def _job_id(words: Mapping[str, str]) -> JobId:
     text = words["job"]
-    if not text.isdigit():
+    if not (text.isdecimal() and len(text) < 19):
         raise Refused(WRONG_INPUT, f"'{text}' is not a job id; ids are numbers", job=text)
     return JobId(int(text))
 
@@ -312,7 +314,7 @@ async def serving(master: Master, socket_path: str, *, stop: Callable[[], None])
     app = web.Application(client_max_size=LARGEST_REQUEST_BYTES)
     for method, path, body, answer in LocalApi(master, stop=stop).routes():
         app.router.add_route(method, path, _handler(body, answer))
-    runner = web.AppRunner(app, access_log=None, handle_signals=False)
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=FINISH_WITHIN_S)
     await runner.setup()
     try:
         os.makedirs(os.path.dirname(socket_path), mode=0o750, exist_ok=True)
@@ -337,6 +339,8 @@ def _handler(kind: type[S], answer: Answer) -> Callable[[web.Request], Awaitable
                 raise Refused(WRONG_INPUT, f"the request cannot be read: {error}") from error
             reply = await answer(body, request.match_info)
             return web.Response(body=msgspec.json.encode(reply), content_type="application/json")
+        except web.HTTPException:
+            raise  # a body that is too large
         except GanetiError as error:
             if isinstance(error, Bug):
                 log.bug("request met a bug", error, path=request.path)

@@ -41,6 +41,10 @@ class Deposed(GanetiError):
     """Another master has taken over; this one must end at once."""
 
 
+class Overwritten(Bug):
+    """Somebody who is no master wrote a key that only the master writes: what is in memory is not true any more."""
+
+
 class State:
     """What the store holds, decoded, with the revision of every key that this master writes."""
 
@@ -102,7 +106,7 @@ class State:
     ) -> Revision:
         """Write objects and raw keys in one transaction, and move the picture on.
 
-        Raises `Unavailable` when nothing was changed, `Deposed` when another master rules.
+        Raises `Unavailable` when nothing was changed; `Deposed` when another master rules, and `Overwritten`.
         """
         raw = dict(put or {})
         gone = {*delete, *(key_of(obj) for obj in change.remove)}
@@ -123,7 +127,9 @@ class State:
             for key in gone:
                 self._revisions.pop(key, None)
             if change.put or change.remove:
-                self.picture = self.picture.with_changes(revision=revision, put=change.put, remove=change.remove)
+                # Commits that touch different keys may come back in another order than they were made in.
+                newest = max(revision, self.picture.revision)
+                self.picture = self.picture.with_changes(revision=newest, put=change.put, remove=change.remove)
         if cancelled:
             raise cancelled[0]
         return revision
@@ -231,7 +237,9 @@ class State:
             return self._deposed_by(entry)
         if conflict.found == conflict.expected or await self._matches(conflict):
             return Unavailable("the store refused a change without a reason; try again")
-        return Bug(f"somebody else wrote {conflict.key}: revision {conflict.found}, expected {conflict.expected}")
+        return Overwritten(
+            f"somebody else wrote {conflict.key}: revision {conflict.found}, expected {conflict.expected}"
+        )
 
     def _deposed_by(self, entry: Entry) -> Deposed:
         self.deposed.set()

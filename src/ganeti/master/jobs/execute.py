@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
 from ganeti.base.clock import Clock
-from ganeti.base.errors import Bug, Failed, Refused, Unavailable
+from ganeti.base.errors import Failed, Refused, Unavailable
 from ganeti.base.ids import Ids
 from ganeti.base.log import Log
 from ganeti.contract.calls import Call
@@ -18,7 +18,7 @@ from ganeti.master.jobs.journal import Journal
 from ganeti.master.jobs.records import Tracked, error_result, record
 from ganeti.master.nodes import Nodes
 from ganeti.master.reservations import Reservations
-from ganeti.master.state import Deposed, State
+from ganeti.master.state import Deposed, Overwritten, State
 from ganeti.model.jobs import JobId, Status
 from ganeti.model.objects import Uuid
 from ganeti.model.traits import Catalog
@@ -68,6 +68,7 @@ class Bench:
             addressing=self.addressing,
             reserved=self.reservations.seen_by(job),
             now_s=self.clock.now_s(),
+            debts={node: len(owed) for node, owed in self.nodes.debts.items()},
         )
 
 
@@ -148,20 +149,23 @@ class Execution:
             await self._succeed(outcome)
         except (Refused, Unavailable, Failed) as error:
             await self._fail(error)
-        except (Bug, Deposed):
+        except (Overwritten, Deposed):
             raise
         except asyncio.CancelledError:
             if not self._tracked.kill_asked:
                 raise
             await self._fail(Failed("killed by request while it ran"), status="canceled")
         except Exception as error:
-            # One of the three borders: whatever an operation raises ends that operation, not the daemon.
+            # One of the three borders: whatever an operation raises ends that operation, not the daemon. If a bug
+            # of an operation did, its job would end every daemon that tries to recover it.
             log.bug("operation broke", error, op=self._tracked.job.ops[self._index].op_id)
             await self._fail(error)
         finally:
             self._bench.reservations.release(self.job)
 
     async def _carry_out(self) -> Outcome:
+        if self._tracked.kill_asked:
+            raise asyncio.CancelledError("killed before it began")
         state = self._tracked.job.ops[self._index]
         params = self._tracked.params(self._index)
         operation = REGISTRY[state.op_id]

@@ -10,7 +10,7 @@ from ganeti.base.errors import Failed, GanetiError, Refused, Unavailable
 from ganeti.base.log import Log
 from ganeti.contract.calls import Call, codec
 from ganeti.master.jobs.records import Tracked, undo_key
-from ganeti.master.nodes import DEBT_PREFIX, Nodes, Owed
+from ganeti.master.nodes import DEBT_PREFIX, Nodes, Owed, call_of
 from ganeti.master.state import State, encode
 from ganeti.model.objects import Uuid
 
@@ -57,14 +57,14 @@ class Journal:
         return trouble
 
     async def _reverse(self, owed: Owed) -> str | None:
-        call = codec.decode(owed.call)
+        what = "a reversal"
         try:
+            call = call_of(owed)
+            what = type(call).__name__
             await self._nodes.call(owed.node, call)
         except (Unavailable, Failed, Refused) as error:
-            log.warning(
-                "undo left as a debt", job=owed.job, node=owed.node, call=type(call).__name__, cause=said(error)
-            )
-            return f"{type(call).__name__} on {_name(self._state, owed.node)} could not be done yet: {error.message}"
+            log.warning("undo left as a debt", job=owed.job, node=owed.node, call=what, cause=said(error))
+            return f"{what} on {_name(self._state, owed.node)} could not be done yet: {error.message}"
         return None
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from ganeti.base.errors import UNKNOWN, WRONG_INPUT, WRONG_STATE, GanetiError, Refused
+from ganeti.base.errors import UNKNOWN, WRONG_INPUT, WRONG_STATE, Failed, GanetiError, Refused, Unavailable
 from ganeti.base.log import JOB, Log
 from ganeti.base.tasks import Scope
 from ganeti.contract.operation import REGISTRY, Locks
@@ -21,7 +21,6 @@ from ganeti.master.jobs.execute import Bench, Execution
 from ganeti.master.jobs.records import SERIAL_KEY, Tracked, error_result, job_key, new_op, record
 from ganeti.master.state import encode
 from ganeti.model.jobs import FINAL, PRIORITY_HIGHEST, PRIORITY_LOWEST, Job, JobId, OpState, Status
-from ganeti.model.objects import Cluster
 
 log = Log(__name__)
 
@@ -34,6 +33,10 @@ class Archive(Protocol):
 
     async def add(self, jobs: Sequence[Job]) -> None:
         """Keep these; doing it twice is fine."""
+        ...
+
+    async def get(self, id: JobId) -> Job | None:
+        """One archived job."""
         ...
 
 
@@ -62,6 +65,8 @@ class Queue:
         accepted: list[Tracked] = []
         for position, ops in enumerate(jobs):
             try:
+                if self._unfinished + len(accepted) >= MOST_UNFINISHED:
+                    raise Refused(WRONG_STATE, f"the job queue is full: {MOST_UNFINISHED} jobs have not ended")
                 tracked = self._new_job(ops, position, answers, now_s)
             except Refused as refusal:
                 answers.append(refusal)
@@ -72,12 +77,17 @@ class Queue:
             records: dict[str, bytes] = {}
             for tracked in accepted:
                 records |= record(tracked.job)
-            await self._bench.state.commit(put=records)
-        for tracked in accepted:
-            self.jobs[tracked.job.id] = tracked
-            self._unfinished += 1
-        for tracked in accepted:
-            self._consider(tracked)
+            self._unfinished += len(accepted)
+            try:
+                await self._bench.state.commit(put=records)
+            finally:
+                # Whoever asked may have been killed meanwhile: what the store holds must have an end all the same.
+                if self._bench.state.holds(job_key(accepted[0].job.id)):
+                    self.jobs |= {tracked.job.id: tracked for tracked in accepted}
+                    for tracked in accepted:
+                        self._consider(tracked)
+                else:
+                    self._unfinished -= len(accepted)
         return answers
 
     async def submit_all(self, jobs: Sequence[Sequence[Mapping[str, Any]]]) -> list[JobId]:
@@ -96,8 +106,6 @@ class Queue:
             raise Refused(WRONG_INPUT, "a job needs at least one operation")
         if self._bench.state.picture.cluster.drained:
             raise Refused(WRONG_STATE, "the job queue is drained; open it with 'gnt-cluster queue undrain'")
-        if self._unfinished >= MOST_UNFINISHED:
-            raise Refused(WRONG_STATE, f"the job queue is full: {self._unfinished} jobs have not ended")
         self._last_id += 1
         job = JobId(self._last_id)
         states: list[OpState] = []
@@ -127,7 +135,7 @@ class Queue:
                 target = before[place] if 0 <= place < len(before) else None
             if not isinstance(target, int):
                 raise Refused(WRONG_INPUT, f"dependency {wanted} names no job that was accepted")
-            if target not in self.jobs and (target > self._last_id or target < 1):
+            if not 1 <= target < self._last_id:  # which is the id of this very job
                 raise Refused(WRONG_INPUT, f"dependency {target} is not a job")
             absolute.append([target, list(statuses)])
         return msgspec.structs.replace(state, input=state.input | {"depends": absolute})
@@ -159,8 +167,8 @@ class Queue:
             if self._depends_hold_back(tracked, index):
                 return
             locks = self._locks_of(tracked, index)
-        except Refused as refusal:
-            self._end_unstarted(tracked, "error", refusal)
+        except Exception as error:
+            self._end_broken(tracked, error)
             return
         self._request(tracked, locks)
 
@@ -176,9 +184,9 @@ class Queue:
         index = tracked.current
         try:
             locks = self._locks_of(tracked, index)
-        except Refused as refusal:
+        except Exception as error:
             self._locks.release(tracked.job.id)
-            self._end_unstarted(tracked, "error", refusal)
+            self._end_broken(tracked, error)
             return
         if locks != self._granted[tracked.job.id]:
             self._locks.release(tracked.job.id)
@@ -188,10 +196,11 @@ class Queue:
         if tracked.job.start_timestamp is None:
             tracked.job = msgspec.structs.replace(tracked.job, start_timestamp=now_s)
         tracked.set_op(index, status="running")
-        tracked.task = self._scope.start(self._run(tracked, index), name=f"job {tracked.job.id}")
+        _ = self._scope.start(self._run(tracked, index), name=f"job {tracked.job.id}")
 
     async def _run(self, tracked: Tracked, index: int) -> None:
         JOB.set(tracked.job.id)
+        tracked.task = asyncio.current_task()
         try:
             await Execution(self._bench, tracked, index, self).run()
         except BaseException:  # the master ends: what waits for these locks must not begin
@@ -199,6 +208,8 @@ class Queue:
             raise
         tracked.task, tracked.ending = None, False
         self._granted.pop(tracked.job.id, None)
+        # The operation may have been the one that changes it.
+        self._locks.change_limit(self._bench.state.picture.cluster.max_running_jobs)
         self._locks.release(tracked.job.id)
         if tracked.job.status in FINAL:
             self._has_ended(tracked)
@@ -213,20 +224,18 @@ class Queue:
             return wanted
         return Locks(exclusive=wanted.exclusive, shared=(wanted.shared | {CLUSTER_LOCK}) - wanted.exclusive)
 
-    def set_limit(self, cluster: Cluster) -> None:
-        """How many jobs may hold locks at once."""
-        self._locks.change_limit(cluster.max_running_jobs)
-
     # -- dependencies ----------------------------------------------------------------------------
 
     def _depends_hold_back(self, tracked: Tracked, index: int) -> bool:
-        for wanted, statuses in tracked.params(index).depends or ():
-            other = self.jobs.get(JobId(wanted))
-            if other is None:
-                continue  # archived: it ended long ago, how is not asked any more
-            status = other.job.status
+        for number, statuses in tracked.params(index).depends or ():
+            wanted = JobId(number)
+            other = self.jobs.get(wanted)
+            if other is None and wanted not in tracked.ended_as:
+                _ = self._scope.start(self._look_up(tracked, wanted), name=f"job {tracked.job.id} looks up {wanted}")
+                return True
+            status = other.job.status if other is not None else tracked.ended_as[wanted]
             if status not in FINAL:
-                self._dependents.setdefault(other.job.id, {})[tracked.job.id] = None
+                self._dependents.setdefault(wanted, {})[tracked.job.id] = None
                 return True
             if statuses and status not in statuses:
                 if status == "canceled":
@@ -234,6 +243,19 @@ class Queue:
                     return True
                 raise Refused(WRONG_STATE, f"it depends on job {wanted}, which ended with {status}")
         return False
+
+    async def _look_up(self, tracked: Tracked, wanted: JobId) -> None:
+        """Learn how an archived job ended, for one that depends on it."""
+        try:
+            found = await self._archive.get(wanted)
+            if found is None:
+                raise Refused(UNKNOWN, f"it depends on job {wanted}, which is not known (any more)", job=wanted)
+        except (Refused, Unavailable, Failed) as error:
+            if not tracked.ending:
+                self._end_unstarted(tracked, "error", error)
+            return
+        tracked.ended_as[wanted] = found.status
+        self._consider(tracked)
 
     def _has_ended(self, tracked: Tracked) -> None:
         self._unfinished -= 1
@@ -244,13 +266,20 @@ class Queue:
 
     # -- ending without running ------------------------------------------------------------------
 
-    def _end_unstarted(self, tracked: Tracked, status: Status, error: GanetiError) -> None:
+    def _end_broken(self, tracked: Tracked, error: Exception) -> None:
+        """As when an operation breaks in its course: that ends its job, and neither this daemon nor the next one."""
+        if not isinstance(error, Refused):
+            log.bug("operation broke before its start", error, job=tracked.job.id)
+        self._end_unstarted(tracked, "error", error)
+
+    def _end_unstarted(self, tracked: Tracked, status: Status, error: Exception) -> None:
         tracked.ending = True
         _ = self._scope.start(self._write_end(tracked, status, error), name=f"end job {tracked.job.id}")
 
-    async def _write_end(self, tracked: Tracked, status: Status, error: GanetiError) -> None:
+    async def _write_end(self, tracked: Tracked, status: Status, error: Exception) -> None:
         ended = tracked.ended(tracked.current, status, error_result(error), self._bench.clock.now_s())
         await self._bench.state.commit_at_last(put=record(ended))
+        self._granted.pop(tracked.job.id, None)
         tracked.become(ended)
         self._has_ended(tracked)
 
@@ -271,10 +300,8 @@ class Queue:
             return False, f"Job {job} has ended already ({status})"
         if tracked.ending:
             return False, f"Job {job} is ending just now"
-        if tracked.task is None:
-            if not self._locks.cancel(job) and job in self._granted:
-                return False, f"Job {job} is being started; try again"
-            self._granted.pop(job, None)
+        if status != "running":
+            self._locks.cancel(job)
             tracked.ending = True
             tracked.set_op(tracked.current, status="canceling")
             await self._write_end(tracked, "canceled", Refused(WRONG_STATE, "Job canceled by request"))
@@ -286,7 +313,9 @@ class Queue:
             )
         if not tracked.kill_asked:
             tracked.kill_asked = True
-            tracked.task.cancel()
+            # A task that is cancelled before its first step ends without a trace; it looks for itself when it begins.
+            if tracked.task is not None:
+                tracked.task.cancel()
         return True, f"Job {job} is being ended; what it did is undone"
 
     async def change_priority(self, job: JobId, priority: int) -> tuple[bool, str]:
@@ -337,7 +366,11 @@ class Queue:
                         break
                     waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
                     tracked.watchers.append(waiting)
-                    await waiting
+                    try:
+                        await waiting
+                    finally:
+                        if waiting in tracked.watchers:  # nothing happened: who has gone need not be told any more
+                            tracked.watchers.remove(waiting)
         except TimeoutError:
             pass  # no news is an answer too
         return tracked

@@ -12,10 +12,20 @@ from typing import Any, Final
 
 import msgspec
 
-from ganeti.base.errors import WRONG_INPUT, GanetiError, Refused
+from ganeti.base.errors import WRONG_INPUT, GanetiError, HooksAborted, Refused
 from ganeti.contract.operation import REGISTRY, OpParams
 from ganeti.master.nodes import Owed
-from ganeti.model.jobs import FINAL, Job, JobId, LogEntry, OpState, Status, status_of
+from ganeti.model.jobs import (
+    FINAL,
+    PRIORITY_HIGHEST,
+    PRIORITY_LOWEST,
+    Job,
+    JobId,
+    LogEntry,
+    OpState,
+    Status,
+    status_of,
+)
 
 JOB_PREFIX: Final = "job/"
 UNDO_PREFIX: Final = "undo/"
@@ -49,6 +59,8 @@ class Tracked:
     ending: bool = False
     """Whether the end of its current operation is being committed: nothing may interfere any more."""
     watchers: list[asyncio.Future[None]] = field(default_factory=list)
+    ended_as: dict[JobId, Status] = field(default_factory=dict)
+    """How archived jobs ended on which this one depends."""
 
     def __post_init__(self) -> None:
         self.log = [list(op.log) for op in self.job.ops]
@@ -138,6 +150,8 @@ def decode_op(data: dict[str, Any]) -> OpParams:
 def new_op(data: dict[str, Any], extra_reason: Sequence[Any]) -> tuple[OpState, dict[str, Any]]:
     """A freshly submitted operation as it is stored, and its secrets, which are not. Checks every parameter."""
     params = decode_op(data)
+    if not PRIORITY_HIGHEST <= params.priority <= PRIORITY_LOWEST:
+        raise Refused(WRONG_INPUT, f"a priority lies between {PRIORITY_HIGHEST} and {PRIORITY_LOWEST}")
     clean = {name: value for name, value in data.items() if name not in params.secret_fields}
     secrets = {name: value for name, value in data.items() if name in params.secret_fields and value}
     clean |= {name: _redacted(value) for name, value in secrets.items()}
@@ -147,8 +161,7 @@ def new_op(data: dict[str, Any], extra_reason: Sequence[Any]) -> tuple[OpState, 
 
 def has_lost_secrets(op: OpState) -> bool:
     """Whether an operation read back from the store lacks what it was given and what is never stored."""
-    fields = REGISTRY[op.op_id].params.secret_fields
-    return any(value == REDACTED for name in fields for value in (op.input.get(name) or {}).values())
+    return any(_is_redacted(op.input.get(name)) for name in REGISTRY[op.op_id].params.secret_fields)
 
 
 def shown(op: OpState) -> dict[str, Any]:
@@ -166,6 +179,8 @@ def without_private(op: OpState) -> OpState:
 def error_result(error: BaseException) -> list[Any]:
     """An error as the result of an operation: [class, [message, code]] with the class names clients know."""
     match error:
+        case HooksAborted():
+            return ["HooksAbort", [[list(failure) for failure in error.failures]]]
         case Refused():
             return ["OpPrereqError", [error.message, error.code]]
         case GanetiError():
@@ -175,9 +190,12 @@ def error_result(error: BaseException) -> list[Any]:
 
 
 def _plain(facts: dict[str, object]) -> dict[str, Any]:
-    return {
-        name: value if isinstance(value, (str, int, float, list, dict)) else str(value) for name, value in facts.items()
-    }
+    plain: dict[str, Any] = msgspec.to_builtins(facts, enc_hook=str, str_keys=True)
+    return plain
+
+
+def _is_redacted(value: Any) -> bool:
+    return any(map(_is_redacted, value.values())) if isinstance(value, dict) else value == REDACTED
 
 
 def _redacted(value: Any) -> Any:

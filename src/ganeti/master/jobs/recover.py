@@ -66,11 +66,11 @@ async def _settle(bench: Bench, tracked: Tracked) -> None:
 
 
 def _why_not_again(tracked: Tracked, index: int, *, had_begun: bool) -> str | None:
-    op = tracked.job.ops[index]
-    if op.op_id not in REGISTRY:
-        return f"this version knows no operation {op.op_id}"
+    op, unfinished = tracked.job.ops[index], tracked.job.ops[index:]
+    if unknown := [later.op_id for later in unfinished if later.op_id not in REGISTRY]:
+        return f"this version knows no operation {unknown[0]}"
     if had_begun and REGISTRY[op.op_id].recovery == "undo":
         return "the master ended while this ran; what it had begun was undone, submit it again"
-    if any(has_lost_secrets(later) for later in tracked.job.ops[index:]):
+    if any(map(has_lost_secrets, unfinished)):
         return "the master ended before this ran, and its secret parameters are never stored; submit it again"
     return None

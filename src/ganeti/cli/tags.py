@@ -18,7 +18,9 @@ FROM = Option(
     metavar="FILE",
     complete="file",
 )
-_EXAMPLE_NAMES = {"instance": " web1.example.com", "node": " node1.example.com", "cluster": ""}
+_EXAMPLE_NAMES = {"instance": " web1.example.com", "node": " node1.example.com", "group": " rack1", "cluster": ""}
+_KINDS = {"group": "nodegroup"}
+"""What the operations call it, where the program is called otherwise."""
 
 
 def _object(kind: str) -> tuple[Argument, ...]:
@@ -34,7 +36,7 @@ def _change(kind: str, op_id: str, summary: str, verb: str) -> Command:
 
             raise Refused(WRONG_INPUT, "no tags given, neither as arguments nor with --from")
         named = {} if name is None else {"name": name}
-        jobs.one(session, options, {"OP_ID": op_id, "kind": kind, "tags": tags, **named})
+        jobs.one(session, options, {"OP_ID": op_id, "kind": _KINDS.get(kind, kind), "tags": tags, **named})
         return 0
 
     return Command(
@@ -63,7 +65,7 @@ def list_command(kind: str) -> Command:
     """Declare `list-tags`."""
 
     def run(session: Session, options: Options, arguments: list[str]) -> int:
-        tags = sorted(session.master.tags(kind, arguments[0] if arguments else None))
+        tags = sorted(session.master.tags(_KINDS.get(kind, kind), arguments[0] if arguments else None))
         if options["output"]:
             from ganeti.cli.output import structured
 
@@ -83,7 +85,7 @@ def list_command(kind: str) -> Command:
 
 
 def _article(kind: str) -> str:
-    return {"instance": "an instance", "node": "a node"}.get(kind, f"the {kind}")
+    return {"instance": "an instance", "node": "a node", "group": "a node group"}.get(kind, f"the {kind}")
 
 
 def _from_file(path: str) -> list[str]:

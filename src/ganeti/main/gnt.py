@@ -42,6 +42,13 @@ def debug() -> int:
     return _main(GROUP)
 
 
+def group() -> int:
+    """`gnt-group`."""
+    from ganeti.cli.group import GROUP
+
+    return _main(GROUP)
+
+
 def instance() -> int:
     """`gnt-instance`."""
     from ganeti.cli.instance import GROUP

@@ -82,6 +82,7 @@ ANSWERS = {
     "/info/os": [{**OS, "status": "valid", "parameters": {}, "trusted": True, "nodes": []}],
     "/info/instance": [],
     "/info/node": [],
+    "/info/group": [],
     "/tags": {"tags": ["a"]},
     "/tags/search": {"tags": [["/cluster", "a"]]},
     "/locks": {"locks": []},

@@ -81,5 +81,20 @@ def command_words(shown: dict[str, Any]) -> list[str]:
     ]
 
 
+def option_words(stored: dict[str, Any] | None) -> list[str]:
+    """The options that make a policy anew, from its stored form; what it does not set is left out."""
+    words: list[str] = []
+    stored = stored or {}
+    if "minmax" in stored:
+        pairs = [f"min:{_keyval(pair['min'])};max:{_keyval(pair['max'])}" for pair in stored["minmax"]]
+        words += ["--ipolicy-bounds-specs", "//".join(pairs)]
+    if "disk-templates" in stored:
+        words += ["--ipolicy-disk-templates", ",".join(stored["disk-templates"])]
+    for name in ("vcpu-ratio", "spindle-ratio"):
+        if name in stored:
+            words += [f"--ipolicy-{name}", str(stored[name])]
+    return words
+
+
 def _keyval(values: dict[str, Any]) -> str:
     return ",".join(f"{key}={values[key]}" for key in sorted(values))

@@ -8,18 +8,16 @@ from typing import Any, Final
 
 import msgspec
 
-from ganeti.base import units
 from ganeti.base.errors import WRONG_INPUT, Refused
 from ganeti.contract.view import View
-from ganeti.model import effective, policy
+from ganeti.model import effective
 from ganeti.model.objects import Cluster, Params
-from ganeti.model.params import DEFAULT, Param, defaults, is_normal_absolute, merged, own_values, read
+from ganeti.model.params import Param, defaults, is_normal_absolute, merged, own_values, read
 from ganeti.ops.cluster.set_params_request import ClusterSetParamsParams, Nested
-from ganeti.ops.parts import hypervisors, os_parameters
+from ganeti.ops.parts import hypervisors, layers, os_parameters
 
 _MAC_PREFIX: Final = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){2}")
 _SYSTEM_DIRS: Final = ("/bin", "/boot", "/dev", "/etc", "/lib", "/proc", "/root", "/sbin", "/sys", "/usr")
-_SIZES: Final = frozenset({"disk-size", "memory-size"})
 _PLAIN: Final = ("prealloc_wipe_disks", "modify_etc_hosts", "enabled_user_shutdown", "maintain_node_health")
 _COUNTS: Final = ("candidate_pool_size", "max_running_jobs", "max_tracked_jobs")
 _DIRECTORIES: Final = ("file_storage_dir", "shared_file_storage_dir", "gluster_storage_dir")
@@ -102,9 +100,9 @@ def _parameters(view: View, asked: ClusterSetParamsParams) -> dict[str, Any]:
             effective.NODE, cluster.ndparams, asked.ndparams, where="the nodes", cluster_level=True
         )
     if asked.diskparams:
-        fields["diskparams"] = _diskparams(view, asked.diskparams)
+        fields["diskparams"] = layers.disk_params(view, cluster.diskparams, asked.diskparams)
     if asked.ipolicy:
-        fields["ipolicy"] = _ipolicy(cluster.ipolicy, asked.ipolicy)
+        fields["ipolicy"] = layers.instance_policy(cluster.ipolicy, asked.ipolicy)
     if asked.osparams:
         fields["osparams"] = _osparams(cluster.osparams, asked.osparams)
     if asked.osparams_private_cluster:
@@ -141,57 +139,11 @@ def _nicparams(view: View, asked: Params) -> Params:
     return own
 
 
-def _diskparams(view: View, asked: Nested) -> Nested:
-    result = dict(view.cluster.diskparams)
-    for template, values in asked.items():
-        traits = view.catalog.storage(template)
-        result[template] = own_values(
-            traits.params,
-            result.get(template, {}),
-            values,
-            where=f"disk template {template}",
-            cluster_level=True,
-        )
-    return {template: own for template, own in result.items() if own}
-
-
 def _osparams(current: Mapping[str, Params], asked: Mapping[str, Params | None]) -> dict[str, Params]:
     result = dict(current)
     for os_name, values in asked.items():
         result[os_name] = {} if values is None else os_parameters.own(result.get(os_name, {}), values)
     return {os_name: own for os_name, own in result.items() if own}
-
-
-def _ipolicy(current: Params, asked: Params) -> Params:
-    """A partial policy over the own one; `default` forgets a setting. A partial `std` is filled from the one in force."""
-    result = dict(current)
-    for key, value in asked.items():
-        if value is None or value == DEFAULT:
-            result.pop(key, None)
-        elif key == "minmax":
-            result[key] = [{bound: _spec(spec) for bound, spec in dict(pair).items()} for pair in value]
-        elif key == "std":
-            result[key] = {**policy.effective(current)["std"], **_spec(value)}
-        elif key in ("vcpu-ratio", "spindle-ratio"):
-            result[key] = read(Param(name=key, kind="float", default=1.0), value, where="the instance policy")
-        else:
-            result[key] = list(value) if isinstance(value, (list, tuple)) else value
-    return policy.checked(result)
-
-
-def _spec(spec: Any) -> dict[str, Any]:
-    if not isinstance(spec, Mapping):
-        raise Refused(WRONG_INPUT, f"instance policy: '{spec}' is no set of bounds like {{memory-size: 128, ...}}")
-    return {key: _size(key, value) for key, value in spec.items()}
-
-
-def _size(key: str, value: Any) -> Any:
-    if isinstance(value, str):
-        return units.parse_mib(value) if key in _SIZES else read(_NUMBER, value, where="the instance policy")
-    return value
-
-
-_NUMBER: Final = Param(name="a bound", kind="int", default=0, minimum=0)
 
 
 def _check_hypervisor_params(view: View, after: Cluster) -> None:

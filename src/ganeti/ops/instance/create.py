@@ -6,12 +6,12 @@ from typing import Any, ClassVar, Final, Literal
 
 import msgspec
 
-from ganeti.base.errors import EXISTS, NO_RESOURCES, WRONG_INPUT, WRONG_STATE, ErrorCode, Refused
+from ganeti.base.errors import EXISTS, NO_RESOURCES, WRONG_INPUT, WRONG_STATE, Refused
 from ganeti.base.ids import Ids
 from ganeti.base.units import format_mib
 from ganeti.contract.calls.disk import DiskCreate, DiskRemove
 from ganeti.contract.calls.instance import InstanceStart, InstanceStop
-from ganeti.contract.calls.os import OsInstall
+from ganeti.contract.calls.os import INSTALL_WITHIN_S, OsInstall
 from ganeti.contract.guest import Guest
 from ganeti.contract.operation import Asker, Change, Context, Locks, Operation, OpParams, Outcome, Plan, operation
 from ganeti.contract.reservation import Reservation
@@ -19,7 +19,7 @@ from ganeti.contract.storage import Owner
 from ganeti.contract.view import View
 from ganeti.model import effective, names, policy, tags
 from ganeti.model.objects import Instance, Node, Params, Uuid
-from ganeti.ops.parts import disks, fitness, guests, hypervisors, nics
+from ganeti.ops.parts import disks, fitness, guests, hypervisors, nics, os_parameters
 from ganeti.placement import allocate
 
 FIRST_PORT: Final = 11000
@@ -27,7 +27,7 @@ LAST_PORT: Final = 14999
 
 
 class InstanceCreateParams(OpParams, frozen=True, kw_only=True, tag="OP_INSTANCE_CREATE"):
-    """Spec: opcodes, OP_INSTANCE_CREATE."""
+    """Spec: opcodes, OP_INSTANCE_CREATE. Beyond it: `install_timeout`, seconds the create script may take."""
 
     summary_field: ClassVar[str | None] = "instance_name"
     secret_fields: ClassVar[tuple[str, ...]] = ("osparams_secret",)
@@ -75,6 +75,7 @@ class InstanceCreateParams(OpParams, frozen=True, kw_only=True, tag="OP_INSTANCE
     src_node_uuid: str | None = None
     src_path: str | None = None
     compress: str = "none"
+    install_timeout: int = INSTALL_WITHIN_S
     helper_startup_timeout: int | None = None
     helper_shutdown_timeout: int | None = None
 
@@ -152,7 +153,7 @@ class InstanceCreate(Operation[InstanceCreateParams, dict[Uuid, fitness.Fitness]
         )
         if choice.node is None:
             is_wrong = all(facts[node.uuid].wrong_request for node in possible)
-            raise _no_node(params, choice.because, WRONG_INPUT if is_wrong else NO_RESOURCES)
+            raise _no_node(params, choice.because, is_wrong=is_wrong)
         node = view.picture.nodes[choice.node.node]
         instance = msgspec.structs.replace(unplaced, primary_node=node.uuid)
         install = installs(params, draft)
@@ -197,6 +198,7 @@ class InstanceCreate(Operation[InstanceCreateParams, dict[Uuid, fitness.Fitness]
             guest=guest,
             params=guests.os_params_of(ctx.view, instance, params.osparams_secret),
             debug_level=params.debug_level,
+            within_s=os_parameters.install_within_s(params.install_timeout),
         )
 
 
@@ -215,6 +217,7 @@ def draft_of(params: InstanceCreateParams, view: View) -> Instance:
     if params.os_type is None and not params.no_install:
         raise Refused(WRONG_INPUT, "an operating system is needed: -o NAME, or --no-install for none")
     hypervisor = params.hypervisor or cluster.enabled_hypervisors[0]
+    os_parameters.install_within_s(params.install_timeout)
     beparams = hypervisors.own_backend(view, {}, params.beparams)
     return Instance(
         uuid=Uuid(""),
@@ -284,7 +287,8 @@ def _node_obstacle(node: Node) -> str | None:
     return None if node.vm_capable else "is not vm-capable"
 
 
-def _no_node(params: InstanceCreateParams, because: tuple[str, ...], code: ErrorCode) -> Refused:
+def _no_node(params: InstanceCreateParams, because: tuple[str, ...], *, is_wrong: bool) -> Refused:
+    code: Final = WRONG_INPUT if is_wrong else NO_RESOURCES
     if len(because) == 1:
         node, _, sentence = because[0].partition(" is excluded: ")
         return Refused(code, f"node {node} cannot take instance {params.instance_name}: {sentence}")

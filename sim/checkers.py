@@ -40,6 +40,9 @@ class History:
         self.may_differ: dict[str, None] = {}
         """Instances a disk of which may be larger than stored: growing it ended without success."""
 
+        self.half_removed: dict[str, None] = {}
+        """Instances whose data may be gone in part: removing them ended without success, and has to be done again."""
+
     def excuse(self, *names: str) -> None:
         """These may be down from now on."""
         self.excused |= dict.fromkeys(names)
@@ -112,6 +115,8 @@ class History:
         if not ended_well:
             if op["OP_ID"] in STOPPERS:
                 self.excuse(name)
+            if op["OP_ID"] == "OP_INSTANCE_REMOVE":
+                self.half_removed[name] = None
             if op["OP_ID"] in ("OP_INSTANCE_GROW_DISK", "OP_INSTANCE_SET_PARAMS"):
                 self.may_differ[name] = None
             return

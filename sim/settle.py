@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from typing import Any, Final
 
 from ganeti.base.errors import GanetiError
-from ganeti.contract.operation import REGISTRY
 from ganeti.master.master import Master
 from ganeti.model.jobs import FINAL
 from ganeti.wire.memory import Faults as WireFaults
@@ -40,6 +39,7 @@ async def settle(world: World) -> None:
     if await _quiet(world) is None:
         return
     await asyncio.sleep(STRAGGLERS_WITHIN_S)
+    await _remove_for_good(world)
     await _restart_guests(world)
     master = await _quiet(world)
     if master is not None:
@@ -63,19 +63,29 @@ async def _quiet(world: World) -> Master | None:
         return None
 
 
+async def _remove_for_good(world: World) -> None:
+    """What an operator does after a removal that failed half-way: remove again."""
+    for instance in world.instances():
+        if instance.name in world.history.half_removed:
+            await _do(world, {"OP_ID": "OP_INSTANCE_REMOVE", "instance_name": instance.name})
+
+
 async def _restart_guests(world: World) -> None:
     """What a watcher would do for guests that went down with their host, or in an operation that failed."""
-    assert "OP_INSTANCE_STARTUP" in REGISTRY
     for instance in world.instances():
         if instance.admin_state != "up" or instance.name in world.host_of(instance).guests():
             continue
         if instance.name not in world.history.excused:
             world.violated(f"instance {instance.name} shall run and does not, and nothing explains it")
-        try:
-            job = await world.submit({"OP_ID": "OP_INSTANCE_STARTUP", "instance_name": instance.name, "force": True})
-        except GanetiError as error:
-            world.violated(f"instance {instance.name} cannot be started: {error.message}")
-            continue
-        ended = await world.ended(job)
-        if ended.status != "success":
-            world.violated(f"instance {instance.name} cannot be started: {ended.ops[0].result}")
+        await _do(world, {"OP_ID": "OP_INSTANCE_STARTUP", "instance_name": instance.name, "force": True})
+
+
+async def _do(world: World, op: dict[str, Any]) -> None:
+    what = f"{op['OP_ID']} of {op['instance_name']}"
+    try:
+        job = await world.ended(await world.submit(op))
+    except GanetiError as error:
+        world.violated(f"{what} is not accepted: {error.message}")
+    else:
+        if job.status != "success":
+            world.violated(f"{what} does not succeed: {job.ops[0].result}")

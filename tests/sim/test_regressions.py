@@ -3,11 +3,16 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import msgspec
 import pytest
 
-from ganeti.base.errors import Unavailable
+from ganeti.base.errors import Failed, Unavailable
 from ganeti.base.tasks import Scope
+from ganeti.contract.calls import codec
+from ganeti.contract.calls.disk import DiskRemove, DiskShutdown
+from ganeti.master.nodes import Owed
 from ganeti.master.state import Deposed, State
+from ganeti.model.objects import Disk, Uuid
 from ganeti.store.memory import Faults, LostAnswer, MemoryDisk, MemoryStore, Stall
 from ganeti.wire.memory import Faults as WireFaults
 from sim import loop
@@ -39,11 +44,12 @@ async def until(made: World, event: str) -> None:
             await asyncio.sleep(0.001)
 
 
-@pytest.mark.parametrize("delay_ms", range(0, 400, 4))
+@pytest.mark.parametrize("delay_ms", range(0, 800, 40))
 def test_a_priority_can_change_while_the_job_writes_its_journal(delay_ms: int) -> None:
     """Seeds 13 and 111 of the first workload: the second write of one key ended the master."""
 
     async def scenario(made: World) -> None:
+        made.store_faults._commit_s = (0.02, 0.2)
         job = await made.submit(CREATE)
         await asyncio.sleep(delay_ms / 1000)
         _ = await made.ask(lambda master: master.queue.change_priority(job, 5))
@@ -154,6 +160,26 @@ def test_ids_are_not_given_twice_after_archiving_and_a_restart() -> None:
         assert await made.submit(SHUTDOWN) == 6
 
     play(scenario)
+
+
+def test_a_debt_that_can_never_be_paid_does_not_hold_up_other_things() -> None:
+    """Seed 552: undoing a move of data that were gone failed for ever, and with it all that its node was asked."""
+
+    async def main() -> None:
+        async with world(1) as made:
+            master = await made.at_work()
+            (node,) = master.state.picture.nodes
+            stray = Disk(uuid=Uuid("stray"), dev_type="file", size=1, logical_id=("loop", "/etc/passwd"))
+            owed = Owed(node=node, job=1, call=msgspec.Raw(codec.encode(DiskRemove(disk=stray))))
+            key = f"debt/{node}/undo/0000000001/000001"
+            _ = await master.state.commit(put={key: msgspec.json.encode(owed)})
+            master.nodes.owe(key, owed)
+            assert (await made.ended(await made.submit(CREATE))).status == "success"
+            with pytest.raises(Failed):
+                await made.ask(lambda master: master.nodes.call(node, DiskShutdown(disk=stray)))
+            assert made.keys("debt/") == [key]
+
+    loop.run(main)
 
 
 def test_a_superseded_master_ends_as_soon_as_it_wants_to_write() -> None:

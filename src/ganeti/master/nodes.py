@@ -11,6 +11,7 @@ import msgspec
 from ganeti.base.errors import Bug, Failed, Refused, Unavailable
 from ganeti.base.log import Log
 from ganeti.contract.calls import Call, codec
+from ganeti.contract.calls.subjects import keys_of
 from ganeti.contract.wire import Address
 from ganeti.master.state import State
 from ganeti.model.objects import Node, Uuid
@@ -63,8 +64,15 @@ class Nodes:
         if known.offline:
             raise Unavailable(f"node {known.name} is marked offline", node=known.name)
         if self.debts.get(node) and not call.only_reads:
-            await self.pay(node)
+            await self._pay_before(node, call)
         return await self._ask(known, call)
+
+    async def call_at(self, address: Address, call: Call[R]) -> R:
+        """Ask a host at an address, whether or not it is a node. Raises like `call`."""
+        try:
+            return await self._caller.call(address, call)
+        except Bug as bug:  # the host's, who has written down where; the master is sound and goes on
+            raise Failed(bug.message, **bug.facts) from bug
 
     async def call_each(self, calls: Mapping[Uuid, Call[R]]) -> dict[Uuid, R | Unavailable | Failed]:
         """Ask several nodes at once; one's error is its answer."""
@@ -82,18 +90,44 @@ class Nodes:
         return {node: task.result() for node, task in asked.items()}
 
     async def pay(self, node: Uuid) -> None:
-        """Play what a node owes, newest first. Raises the node's error when it still cannot."""
+        """Play what a node owes, newest first. Raises `Unavailable` when it is still silent.
+
+        What it cannot do holds up the rest of the same job only, and is raised at the end.
+        """
         known = self._state.picture.nodes[node]
+        tried: set[str] = set()
+        stuck: dict[int, Failed | Refused] = {}
         async with self._paying.setdefault(node, asyncio.Lock()):
-            while debts := self.debts.get(node):  # more may come up while one is paid
-                key = max(debts)
+            while left := self.debts.get(node, {}).keys() - tried:  # more may come up while one is paid
+                key = max(left)
+                tried.add(key)
+                owed = self.debts[node][key]
+                if owed.job in stuck:
+                    continue
                 # One whose payer was killed right after it paid is not paid again.
                 if self._state.holds(key):
-                    await self._ask(known, call_of(debts[key]))
+                    try:
+                        await self._ask(known, call_of(owed))
+                    except (Failed, Refused) as error:
+                        stuck[owed.job] = error
+                        continue
                     await self._state.commit(delete=[key])
-                log.info("debt paid", node=known.name, job=debts.pop(key).job)
-                if not debts:
-                    del self.debts[node]
+                log.info("debt paid", node=known.name, job=owed.job)
+                del self.debts[node][key]
+            if not self.debts.get(node):
+                self.debts.pop(node, None)
+        if stuck:
+            raise next(iter(stuck.values()))
+
+    async def _pay_before(self, node: Uuid, call: Call[R]) -> None:
+        """What a node answers that it cannot do holds up only calls about the same guest or disk: it may never can."""
+        try:
+            await self.pay(node)
+        except (Failed, Refused) as error:
+            owed = (keys_of(call_of(debt)) for debt in self.debts.get(node, {}).values())
+            if keys_of(call) & {key for keys in owed for key in keys}:
+                raise
+            log.warning("a debt cannot be paid, other things go on", node=node, cause=error)
 
     async def try_to_pay_all(self) -> None:
         """Pay what can be paid now; the rest stays owed."""
@@ -106,10 +140,7 @@ class Nodes:
                 log.warning("node still owes", node=node, calls=len(self.debts.get(node, ())), cause=error)
 
     async def _ask(self, node: Node, call: Call[R]) -> R:
-        try:
-            return await self._caller.call(address_of(node), call)
-        except Bug as bug:  # the node's, who has written down where; the master is sound and goes on
-            raise Failed(bug.message, **bug.facts) from bug
+        return await self.call_at(address_of(node), call)
 
     def owe(self, key: str, owed: Owed) -> None:
         """Remember a debt that has been committed."""

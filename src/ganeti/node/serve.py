@@ -12,12 +12,13 @@ from ganeti.base.errors import WRONG_INPUT, WRONG_STATE, Bug, Failed, GanetiErro
 from ganeti.base.log import Log
 from ganeti.contract.calls import Answer, Call, Envelope, ErrorReply
 from ganeti.contract.calls.node import NodeLeave
+from ganeti.contract.calls.subjects import keys_of
 from ganeti.contract.settings import NodeSettings
 from ganeti.node.answers import Answers
 from ganeti.node.handlers import Handler, load
 from ganeti.node.host import Host
 from ganeti.node.stale import Stale
-from ganeti.node.turns import Turns, keys_of
+from ganeti.node.turns import Turns
 
 _log: Final = Log(__name__)
 

@@ -5,11 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
-
-from ganeti.contract.calls import Call
-from ganeti.contract.guest import Guest
-from ganeti.model.objects import Disk
 
 
 class Turns:
@@ -38,16 +33,3 @@ class Turns:
             self._users[key] -= 1
             if not self._users[key]:
                 del self._users[key], self._queues[key]
-
-
-def keys_of(call: Call[Any]) -> set[str]:
-    """What a call touches: its guest with the disks of it, its disks."""
-    keys: set[str] = set()
-    for field in call.__struct_fields__:
-        value = getattr(call, field)
-        if isinstance(value, Guest):
-            keys.add(f"guest/{value.name}")
-            keys.update(f"disk/{disk.uuid}" for disk in value.disks)
-        elif isinstance(value, Disk):
-            keys.add(f"disk/{value.uuid}")
-    return keys

@@ -19,6 +19,7 @@ from ganeti.contract.calls import Answer, Call, reply_type
 from ganeti.contract.calls.disk import DiskCreate, DiskRemove, DiskSizes, DiskSizesGet
 from ganeti.contract.calls.instance import GuestStatesGet, InstanceStart, InstanceStop
 from ganeti.contract.calls.node import NodeDelay, NodeLeave, Ping, Pong
+from ganeti.contract.calls.subjects import keys_of
 from ganeti.contract.guest import Guest
 from ganeti.contract.settings import NodeSettings
 from ganeti.contract.storage import Owner
@@ -27,7 +28,7 @@ from ganeti.node.fence import Fence
 from ganeti.node.handlers import load
 from ganeti.node.host import Host
 from ganeti.node.serve import NodeServer
-from ganeti.node.turns import Turns, keys_of
+from ganeti.node.turns import Turns
 
 MASTER = "ab" * 32
 OWNER = Owner(instance_name="web1.example.com", instance_uuid="i")

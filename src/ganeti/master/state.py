@@ -108,16 +108,21 @@ class State:
 
         Raises `Unavailable` when nothing was changed; `Deposed` when another master rules, and `Overwritten`.
         """
-        raw = dict(put or {})
-        gone = {*delete, *(key_of(obj) for obj in change.remove)}
-        objects = {key_of(obj): msgspec.json.encode(obj) for obj in change.put}
-        # An object was computed from the picture as it is now: what is committed meanwhile must not be lost.
-        based_on = {key: self._revisions.get(key, ABSENT) for key in (*objects, *map(key_of, change.remove))}
-        values = objects | raw
+        return await self._commit(change, put or {}, delete, self._revisions_of(change))
+
+    def _revisions_of(self, change: Change) -> dict[str, Revision]:
+        """What a change rests on: its objects were computed from the picture as it is when it is asked for."""
+        return {key: self._revisions.get(key, ABSENT) for key in map(key_of, (*change.put, *change.remove))}
+
+    async def _commit(
+        self, change: Change, put: Mapping[str, bytes], delete: Iterable[str], based_on: Mapping[str, Revision]
+    ) -> Revision:
+        gone = {*delete, *map(key_of, change.remove)}
+        values = {key_of(obj): msgspec.json.encode(obj) for obj in change.put} | dict(put)
         keys = [*values, *sorted(gone)]
         async with self._turn(keys) as cancelled:
             for key, revision in based_on.items():
-                if self._revisions.get(key, ABSENT) != revision:
+                if self._revisions.get(key, ABSENT) != revision:  # what was committed meanwhile must not be lost
                     raise Overtaken(f"{key} was changed by somebody else in the same moment; try again", key=key)
             expect = {key: self._revisions.get(key, ABSENT) for key in [*keys, EPOCH_KEY]}
             txn = Txn(expect=expect, put=values, delete=frozenset(gone))
@@ -172,9 +177,10 @@ class State:
     ) -> None:
         """Like `commit`, waiting out a store that is down: for what must be written before anything else can go on."""
         trouble: Unavailable | None = None
+        based_on, gone = self._revisions_of(change), set(delete)
         async for _ in retry.attempts(within_s=within_s, longest_pause_s=10.0):
             try:
-                await self.commit(change, put=put, delete=delete)
+                await self._commit(change, put or {}, gone, based_on)
             except Overtaken:
                 raise
             except Unavailable as error:

@@ -17,6 +17,7 @@ def agrees(session: Session, question: str, *, details: str = "") -> bool:
     while True:
         answer = ask(session, f"{question}\n{choices}: ")
         if answer is None:
+            session.warn("There is no terminal to ask, so nothing was done; --help shows the option that says yes")
             return False
         match answer.strip().lower():
             case "y" | "yes":

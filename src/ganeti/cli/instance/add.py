@@ -57,6 +57,9 @@ OS_TYPE = Option(
     metavar="OS",
     complete="os",
 )
+INSTALL_TIMEOUT = Option(
+    "--install-timeout", "seconds until the install script of the system is ended", kind="int", param="install_timeout"
+)
 FORCE_VARIANT = Option(
     "--force-variant", "accept a variant that the operating system does not declare", param="force_variant"
 )
@@ -91,6 +94,7 @@ OPTIONS = (
     OS_PRIVATE,
     OS_SECRET,
     FORCE_VARIANT,
+    INSTALL_TIMEOUT,
     Option(
         "--no-install",
         "do not install: the disks hold a system already; the instance is not started",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ganeti.cli import jobs, selectors
 from ganeti.cli.declare import FORCE, JOB, Command, Option
-from ganeti.cli.instance.add import FORCE_VARIANT, OS_PARAMETERS, OS_PRIVATE, OS_SECRET, OS_TYPE
+from ganeti.cli.instance.add import FORCE_VARIANT, INSTALL_TIMEOUT, OS_PARAMETERS, OS_PRIVATE, OS_SECRET, OS_TYPE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ OPTIONS = (
     OS_TYPE,
     Option("--select-os", "choose the operating system from a list"),
     FORCE_VARIANT,
+    INSTALL_TIMEOUT,
     OS_PARAMETERS,
     OS_PRIVATE,
     OS_SECRET,

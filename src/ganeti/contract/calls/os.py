@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import msgspec
 
 from ganeti.contract.calls import Call
 from ganeti.contract.guest import Guest
 from ganeti.contract.os import OsFound
+
+INSTALL_WITHIN_S: Final = 3600
+"""How long a create script may take where nobody says otherwise."""
 
 
 class OsList(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,7 +43,7 @@ class OsInstall(Call[None], frozen=True, kw_only=True, tag="os.install"):
     params: dict[str, str] = {}
     reinstall: bool = False
     debug_level: int = 0
-    within_s: float = 3600.0
+    within_s: float = INSTALL_WITHIN_S
 
     @property
     def limit_s(self) -> float:

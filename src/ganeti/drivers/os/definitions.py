@@ -81,7 +81,10 @@ class Definitions:
             )
         except Failed as error:
             facts = {**error.facts, "log": log_path, "os": guest.os, "instance": guest.name}
-            raise Failed(f"the {deed} failed: {error.message}\n(its log on this node: {log_path})", **facts) from error
+            more = "; --install-timeout gives it longer" if script == CREATE and "timeout_s" in facts else ""
+            raise Failed(
+                f"the {deed} failed: {error.message}{more}\n(its log on this node: {log_path})", **facts
+            ) from error
         if done.status != 0:
             said = last_lines(done.stdout)
             raise Failed(

@@ -6,7 +6,8 @@ from typing import ClassVar
 
 from ganeti.base.errors import WRONG_INPUT, Refused
 from ganeti.base.ids import Ids
-from ganeti.contract.calls.os import OsInstall, OsValidate
+from ganeti.contract.calls.instance import InstanceStop
+from ganeti.contract.calls.os import INSTALL_WITHIN_S, OsInstall, OsValidate
 from ganeti.contract.guest import GuestState
 from ganeti.contract.operation import Asker, Context, Locks, Operation, Outcome, Plan, Recovery, operation
 from ganeti.contract.view import View
@@ -15,7 +16,10 @@ from ganeti.ops.parts import guests, instances, os_parameters
 
 
 class InstanceReinstallParams(instances.InstanceParams, frozen=True, kw_only=True, tag="OP_INSTANCE_REINSTALL"):
-    """Spec: opcodes, OP_INSTANCE_REINSTALL. Public and private parameters are kept, secret ones are not."""
+    """Spec: opcodes, OP_INSTANCE_REINSTALL. Public and private parameters are kept, secret ones are not.
+
+    Beyond it: `install_timeout`, seconds the create script may take.
+    """
 
     secret_fields: ClassVar[tuple[str, ...]] = ("osparams_secret",)
     private_fields: ClassVar[tuple[str, ...]] = ("osparams_private",)
@@ -25,6 +29,7 @@ class InstanceReinstallParams(instances.InstanceParams, frozen=True, kw_only=Tru
     osparams: Params | None = None
     osparams_private: Params | None = None
     osparams_secret: Params | None = None
+    install_timeout: int = INSTALL_WITHIN_S
 
 
 class InstanceReinstallPlan(Plan, frozen=True, kw_only=True):
@@ -32,6 +37,7 @@ class InstanceReinstallPlan(Plan, frozen=True, kw_only=True):
 
     before: Instance
     after: Instance
+    within_s: float
 
 
 @operation
@@ -63,10 +69,12 @@ class InstanceReinstall(Operation[InstanceReinstallParams, GuestState | None, In
         instance = instances.named(view, params)
         instances.check_down(instance, facts, "be reinstalled", offline_too=False)
         after = _after(params, instance)
+        within_s = os_parameters.install_within_s(params.install_timeout)
         node = instances.primary_of(view, instance).name
         return InstanceReinstallPlan(
             before=instance,
             after=after,
+            within_s=within_s,
             steps=(f"run the create script of {after.os} on the disks of {instance.name} on {node}",),
         )
 
@@ -81,7 +89,10 @@ class InstanceReinstall(Operation[InstanceReinstallParams, GuestState | None, In
             params=guests.os_params_of(ctx.view, after, params.osparams_secret),
             reinstall=True,
             debug_level=params.debug_level,
+            within_s=plan.within_s,
         )
+        # A node daemon that dies over it cannot put the disks away; stopping what does not run does that.
+        await ctx.undo.later((before.primary_node, InstanceStop(guest=install.guest, force=True)))
         await ctx.call(before.primary_node, install)
         change = instances.put(
             before,

@@ -1,4 +1,4 @@
-"""OS parameters after a request: texts that only the OS definition itself understands. Pure."""
+"""OS parameters after a request, texts that only the OS definition itself understands; how long its script may take. Pure."""
 
 from __future__ import annotations
 
@@ -23,3 +23,10 @@ def own(current: Params, asked: Mapping[str, Any] | None) -> Params:
         else:
             raise Refused(WRONG_INPUT, f"OS parameter '{name}' is a text", parameter=name)
     return result
+
+
+def install_within_s(timeout_s: int) -> float:
+    """The time limit of a create script, as asked for."""
+    if timeout_s < 1:
+        raise Refused(WRONG_INPUT, f"install_timeout is {timeout_s}; a create script needs a second at least")
+    return float(timeout_s)

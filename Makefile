@@ -29,6 +29,14 @@ demo: system env ## Start a cluster on this machine, with a guest
 demo-down: env ## Stop the demo cluster and remove all of it
 	@scripts/demo-down $(ARGS)
 
+.PHONY: lab
+lab: system env ## Make three hosts on this machine, to build a cluster on: ganeti-lab
+	$(BIN)/ganeti-lab up $(ARGS)
+
+.PHONY: lab-down
+lab-down: env ## Take these hosts away again
+	$(BIN)/ganeti-lab down $(ARGS)
+
 .PHONY: test
 test: system env check ## Check, then run all tests, those with real guests too
 	$(BIN)/pytest -q --durations=15 --durations-min=2 $(ARGS)

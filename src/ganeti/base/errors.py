@@ -55,6 +55,15 @@ class Refused(GanetiError):
         self.code: ErrorCode = code
 
 
+class HooksAborted(Refused):
+    """Scripts of the operator said no before anything was done. `failures` are (node, script, output)."""
+
+    def __init__(self, failures: list[tuple[str, str, str]]) -> None:
+        said = [f"node {node}, script {script}: {' '.join(output.split())}" for node, script, output in failures]
+        super().__init__(ENVIRONMENT, "hooks do not let it happen: " + "; ".join(said), failures=failures)
+        self.failures = failures
+
+
 class Unavailable(GanetiError):
     """Cannot be done now: a node is silent, the store is down, a wait is over. Wait and retry."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ganeti.base.errors import Bug, Failed, GanetiError, Refused, Unavailable
+from ganeti.base.errors import Bug, Failed, GanetiError, HooksAborted, Refused, Unavailable
 from ganeti.client.errors import NotMaster, NotSetUp
 
 NOT_MASTER, NOT_SET_UP = 11, 12
@@ -13,6 +13,8 @@ def describe(error: GanetiError) -> str:
     match error:
         case NotMaster() | NotSetUp():
             return f"Failure: {error.message}"
+        case HooksAborted():
+            return "\n".join(["Failure: hooks execution failed:", *map(_failed_hook, error.failures)])
         case Refused():
             return (
                 "Failure: prerequisites not met for this operation:\n"
@@ -37,3 +39,8 @@ def exit_status(error: GanetiError) -> int:
             return NOT_SET_UP
         case _:
             return 1
+
+
+def _failed_hook(failure: tuple[str, str, str]) -> str:
+    node, script, output = failure
+    return f"  node: {node}, script: {script}" + (f", output: {output}" if output else " (no output)")

@@ -5,7 +5,16 @@ from __future__ import annotations
 import errno
 import os
 
-from ganeti.base.errors import ENVIRONMENT, WRONG_INPUT, Bug, Failed, GanetiError, Refused, Unavailable
+from ganeti.base.errors import (
+    ENVIRONMENT,
+    WRONG_INPUT,
+    Bug,
+    Failed,
+    GanetiError,
+    HooksAborted,
+    Refused,
+    Unavailable,
+)
 from ganeti.client.settings import own_settings
 
 TYPE_CHECKING = False
@@ -58,6 +67,8 @@ def from_result(result: Any) -> GanetiError:
             return Refused(_code(code), message)
         case [str(kind), [str(message), *_], *_] if kind == "OpPrereqError":
             return Refused(WRONG_INPUT, message)
+        case ["HooksAbort", [[*failures]], *_]:
+            return HooksAborted([(str(node), str(script), str(output)) for node, script, output in failures])
         case [str(kind), [str(message), *_], *_]:
             known = {"Unavailable": Unavailable, "ProgrammerError": Bug, "Bug": Bug}
             return known.get(kind, Failed)(message)

@@ -16,6 +16,7 @@ from ganeti.base.clock import Clock
 from ganeti.base.errors import Failed, Unavailable
 from ganeti.base.ids import Ids
 from ganeti.contract.calls import Call
+from ganeti.contract.hooks import Hooks
 from ganeti.contract.reservation import NOTHING, Reservation
 from ganeti.contract.view import View
 from ganeti.model.jobs import JobId, Status
@@ -167,6 +168,13 @@ class Operation(Generic[P, F, L]):
     def plan(self, params: P, facts: F, view: View, ids: Ids) -> L:
         """Decide. Raises `Refused` with nothing changed."""
         raise NotImplementedError
+
+    def hooks(self, params: P, plan: L, view: View) -> Hooks | None:
+        """What the operator's scripts are told before and after it, and where they run; None: it has no hooks.
+
+        Asked twice, with the cluster as it is before the deeds and as it is after the commit. Pure.
+        """
+        return None
 
     async def run(self, ctx: Context, params: P, plan: L) -> Outcome:
         """Do it."""

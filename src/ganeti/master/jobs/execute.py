@@ -14,12 +14,13 @@ from ganeti.contract.calls import Call
 from ganeti.contract.operation import REGISTRY, Change, Context, Outcome, Plan
 from ganeti.contract.storage import Addressing
 from ganeti.contract.view import View
+from ganeti.master.jobs.hooks import OperationHooks
 from ganeti.master.jobs.journal import Journal
 from ganeti.master.jobs.records import Tracked, error_result, record
 from ganeti.master.nodes import Nodes
 from ganeti.master.reservations import Reservations
 from ganeti.master.state import Deposed, Overwritten, State
-from ganeti.model.jobs import JobId, Status
+from ganeti.model.jobs import Job, JobId, Status
 from ganeti.model.objects import Uuid
 from ganeti.model.traits import Catalog
 
@@ -81,7 +82,7 @@ class Execution:
         self._index = index
         self._submitter = submitter
         self._journal = Journal(bench.state, bench.nodes, tracked)
-        self._committed = False
+        self._hooks: OperationHooks | None = None
 
     # -- what an operation sees ------------------------------------------------------------------
 
@@ -176,6 +177,8 @@ class Execution:
         if params.dry_run:
             self._explain(plan)
             return Outcome(result=plan.dry_result)
+        self._hooks = OperationHooks(operation, params, plan, state.op_id, self.warn)
+        await self._hooks.before(self, self.view)
         self._tracked.set_op(self._index, exec_timestamp=self.clock.now_s())
         context: Context = self
         return await operation.run(context, params, plan)
@@ -195,8 +198,21 @@ class Execution:
         await self._bench.state.commit_at_last(
             outcome.change, put=record(ended), delete=dropped, within_s=STORE_PATIENCE_S
         )
-        self._tracked.become(ended)
         self._forget_undo(dropped)
+        self._tracked.become(await self._with_post_hooks(ended, outcome))
+
+    async def _with_post_hooks(self, ended: Job, outcome: Outcome) -> Job:
+        """Run the hooks after the commit; the job with what they said. Nobody sees it ended before."""
+        if self._hooks is None:
+            return ended
+        said = self._tracked.log_serial
+        # Not `self`: the store has the end of the operation, and must not be told any more that it runs.
+        await self._hooks.after(self._bench.nodes, self.view)
+        if self._tracked.log_serial == said:
+            return ended
+        ended = self._tracked.ended(self._index, "success", outcome.result, self.clock.now_s())
+        await self._bench.state.commit_at_last(put=record(ended))
+        return ended
 
     async def _fail(self, error: BaseException, *, status: Status = "error") -> None:
         self._tracked.ending = True

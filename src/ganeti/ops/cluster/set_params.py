@@ -9,6 +9,7 @@ import msgspec
 from ganeti.base.errors import ENVIRONMENT, WRONG_INPUT, Refused
 from ganeti.base.ids import Ids
 from ganeti.contract.calls.node import NodeInventory, NodeInventoryGet, StorageAt
+from ganeti.contract.hooks import Hooks
 from ganeti.contract.operation import (
     Asker,
     Change,
@@ -26,6 +27,7 @@ from ganeti.model.objects import Cluster, changed
 from ganeti.model.params import defaults, merged
 from ganeti.ops.cluster import set_params_effects, set_params_values
 from ganeti.ops.cluster.set_params_request import LATER, SETTINGS, ClusterSetParamsParams
+from ganeti.ops.parts import hooks
 
 
 class NodeSays(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,6 +86,12 @@ class ClusterSetParams(Operation[ClusterSetParamsParams, NodeSays, ClusterSetPar
         return ClusterSetParamsPlan(
             after=now, remarks=tuple(remarks), steps=("write the cluster's settings",), dry_result=None
         )
+
+    def hooks(self, params: ClusterSetParamsParams, plan: ClusterSetParamsPlan, view: View) -> Hooks:
+        """On the master."""
+        env = {"OP_TARGET": view.cluster.cluster_name, "NEW_VG_NAME": hooks.text(params.vg_name)}
+        master = hooks.with_master(view)
+        return Hooks(path="cluster-modify", object_type="CLUSTER", env=env, pre_nodes=master, post_nodes=master)
 
     async def run(self, ctx: Context, params: ClusterSetParamsParams, plan: ClusterSetParamsPlan) -> Outcome:
         """Only the configuration changes."""

@@ -13,14 +13,16 @@ from ganeti.contract.calls.instance import InstanceCheck, Objections
 from ganeti.contract.calls.node import NodeFactsGet, NodeInventory, NodeInventoryGet, StorageAt
 from ganeti.contract.calls.os import OsList, OsListGet
 from ganeti.contract.guest import Guest
+from ganeti.contract.hooks import Hooks
 from ganeti.contract.operation import Asker, Context, Locks, Operation, Outcome, Recovery, operation
 from ganeti.contract.view import View
 from ganeti.model import effective
 from ganeti.model.objects import Disk, Node, Uuid
 from ganeti.ops.cluster import check_group, findings
 from ganeti.ops.cluster.check_group import GroupFacts, Probe
-from ganeti.ops.cluster.findings import Section, VerifyPlan
+from ganeti.ops.cluster.findings import Finding, Section, VerifyPlan
 from ganeti.ops.cluster.verify import Check
+from ganeti.ops.parts.hook_phases import HookPhases
 
 
 class ClusterVerifyGroupParams(findings.VerifyParams, frozen=True, kw_only=True, tag="OP_CLUSTER_VERIFY_GROUP"):
@@ -33,8 +35,14 @@ class ClusterVerifyGroupParams(findings.VerifyParams, frozen=True, kw_only=True,
     verify_clutter: bool = False
 
 
+class VerifyGroupPlan(VerifyPlan, frozen=True, kw_only=True):
+    """What was found, and the nodes that answered."""
+
+    awake: tuple[Uuid, ...]
+
+
 @operation
-class ClusterVerifyGroup(Operation[ClusterVerifyGroupParams, GroupFacts, VerifyPlan]):
+class ClusterVerifyGroup(Operation[ClusterVerifyGroupParams, GroupFacts, VerifyGroupPlan]):
     """Verify a node group. Result: true when there is no error."""
 
     params = ClusterVerifyGroupParams
@@ -69,7 +77,7 @@ class ClusterVerifyGroup(Operation[ClusterVerifyGroupParams, GroupFacts, VerifyP
             probes=tuple([probe for uuid in awake for probe in await _probed(ask, uuid)]),
         )
 
-    def plan(self, params: ClusterVerifyGroupParams, facts: GroupFacts, view: View, ids: Ids) -> VerifyPlan:
+    def plan(self, params: ClusterVerifyGroupParams, facts: GroupFacts, view: View, ids: Ids) -> VerifyGroupPlan:
         """Compare."""
         findings.check_codes(params)
         nodes = _nodes(params, view)
@@ -91,12 +99,29 @@ class ClusterVerifyGroup(Operation[ClusterVerifyGroupParams, GroupFacts, VerifyP
             sections.append(Section(heading="Verifying N+1 Memory redundancy", findings=found))
         first = nodes[0].name if nodes else ""
         sections += findings.simulated(params, ("ENODERPC", "ENODETIME"), first)
-        return VerifyPlan(sections=tuple(sections))
+        awake = [uuid for uuid, found in facts.inventories.items() if isinstance(found, NodeInventory)]
+        return VerifyGroupPlan(sections=tuple(sections), awake=tuple(awake))
 
-    async def run(self, ctx: Context, params: ClusterVerifyGroupParams, plan: VerifyPlan) -> Outcome:
-        """Say what was found."""
+    async def run(self, ctx: Context, params: ClusterVerifyGroupParams, plan: VerifyGroupPlan) -> Outcome:
+        """Say what was found. Hooks that fail are findings too, so they are run before the end and not after it."""
         ctx.say(f"* Verifying group '{params.group_name}'")
-        return Outcome(result=findings.tell(ctx, params, plan.sections))
+        hooks = Section(heading="Hooks Results", findings=tuple(await self._hooks(ctx, plan.awake)))
+        sections = (*plan.sections, hooks) if hooks.findings else plan.sections
+        return Outcome(result=findings.tell(ctx, params, sections))
+
+    async def _hooks(self, ctx: Context, nodes: tuple[Uuid, ...]) -> list[Finding]:
+        """Run the scripts of `cluster-verify-post.d` on the nodes of the group that answer."""
+        view = ctx.view
+        env = {"CLUSTER_TAGS": " ".join(view.cluster.tags)}
+        hooks = Hooks(path="cluster-verify", object_type="CLUSTER", env=env, post_nodes=nodes)
+        ran = await HookPhases("OP_CLUSTER_VERIFY_GROUP").run(ctx, view, hooks, "post")
+        found = [
+            Finding(code="ENODEHOOKS", name=each.node, message=f"script {each.script} failed: {each.output}")
+            for each in ran.failures
+        ]
+        return found + [
+            Finding(code="ENODEHOOKS", name=node, message=f"its hooks were not run: {why}") for node, why in ran.silent
+        ]
 
 
 def _nodes(params: ClusterVerifyGroupParams, view: View) -> list[Node]:

@@ -13,13 +13,14 @@ from ganeti.contract.calls.disk import DiskCreate, DiskRemove
 from ganeti.contract.calls.instance import InstanceStart, InstanceStop
 from ganeti.contract.calls.os import INSTALL_WITHIN_S, OsInstall
 from ganeti.contract.guest import Guest
+from ganeti.contract.hooks import Hooks
 from ganeti.contract.operation import Asker, Change, Context, Locks, Operation, OpParams, Outcome, Plan, operation
 from ganeti.contract.reservation import Reservation
 from ganeti.contract.storage import Owner
 from ganeti.contract.view import View
 from ganeti.model import effective, names, policy, tags
 from ganeti.model.objects import Instance, Node, Params, Uuid
-from ganeti.ops.parts import disks, fitness, guests, hypervisors, nics, os_parameters
+from ganeti.ops.parts import disks, fitness, guests, hooks, hypervisors, nics, os_parameters
 from ganeti.placement import allocate
 
 FIRST_PORT: Final = 11000
@@ -166,6 +167,11 @@ class InstanceCreate(Operation[InstanceCreateParams, dict[Uuid, fitness.Fitness]
             steps=tuple(_steps(instance, node, install=install, start=params.start)),
             dry_result=[node.name],
         )
+
+    def hooks(self, params: InstanceCreateParams, plan: InstanceCreatePlan, view: View) -> Hooks:
+        """On the master and where it goes."""
+        own = {"ADD_MODE": params.mode, "SRC_NODE": params.src_node, "SRC_PATH": params.src_path, "SRC_IMAGES": ()}
+        return hooks.of_instance(view, plan.instance, path="instance-add", own=own)
 
     async def run(self, ctx: Context, params: InstanceCreateParams, plan: InstanceCreatePlan) -> Outcome:
         """Disks, OS, start; each with its undo written before it. The commit comes last."""

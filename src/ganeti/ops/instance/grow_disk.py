@@ -12,11 +12,12 @@ from ganeti.base.units import format_mib
 from ganeti.contract.calls.disk import DiskGrow
 from ganeti.contract.calls.node import NodeFacts
 from ganeti.contract.guest import GuestState
+from ganeti.contract.hooks import Hooks
 from ganeti.contract.operation import Asker, Change, Context, Locks, Operation, Outcome, Plan, Recovery, operation
 from ganeti.contract.reservation import Reservation
 from ganeti.contract.view import View
 from ganeti.model.objects import Disk, Instance, changed
-from ganeti.ops.parts import instances, policies
+from ganeti.ops.parts import hooks, instances, policies
 
 
 class InstanceGrowDiskParams(instances.InstanceParams, frozen=True, kw_only=True, tag="OP_INSTANCE_GROW_DISK"):
@@ -99,6 +100,11 @@ class InstanceGrowDisk(Operation[InstanceGrowDiskParams, GrowDiskFacts, Instance
             reserve=Reservation(storage_mib={instance.primary_node: {traits.storage_type: more_mib}}),
             steps=(f"grow disk {params.disk} of {instance.name} from {disk.size} to {size_mib} MiB",),
         )
+
+    def hooks(self, params: InstanceGrowDiskParams, plan: InstanceGrowDiskPlan, view: View) -> Hooks:
+        """On the master and its nodes."""
+        own = {"DISK": params.disk, "AMOUNT": params.amount, "ABSOLUTE": params.absolute}
+        return hooks.of_instance(view, plan.after, path="disk-grow", own=own)
 
     async def run(self, ctx: Context, params: InstanceGrowDiskParams, plan: InstanceGrowDiskPlan) -> Outcome:
         """Growing to a size it has is fine, so a repeat is harmless."""

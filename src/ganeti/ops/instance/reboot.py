@@ -11,10 +11,11 @@ from ganeti.contract.calls.instance import InstanceReboot as Restart
 from ganeti.contract.calls.instance import InstanceStart, InstanceStop
 from ganeti.contract.calls.node import NodeFacts
 from ganeti.contract.guest import Guest
+from ganeti.contract.hooks import Hooks
 from ganeti.contract.operation import Asker, Change, Context, Locks, Operation, Outcome, Plan, Recovery, operation
 from ganeti.contract.view import View
 from ganeti.model.objects import Instance
-from ganeti.ops.parts import guests, instances
+from ganeti.ops.parts import guests, hooks, instances
 
 
 class InstanceRebootParams(instances.InstanceParams, frozen=True, kw_only=True, tag="OP_INSTANCE_REBOOT"):
@@ -87,6 +88,15 @@ class InstanceReboot(Operation[InstanceRebootParams, RebootFacts, InstanceReboot
             change=instances.put(instance, view.now_s, admin_state="up", admin_state_source="admin", disks_active=True),
             steps=tuple(steps),
         )
+
+    def hooks(self, params: InstanceRebootParams, plan: InstanceRebootPlan, view: View) -> Hooks:
+        """On the master and its nodes."""
+        own = {
+            "IGNORE_SECONDARIES": params.ignore_secondaries,
+            "REBOOT_TYPE": params.reboot_type,
+            "SHUTDOWN_TIMEOUT": params.shutdown_timeout,
+        }
+        return hooks.of_instance(view, plan.instance, path="instance-reboot", own=own)
 
     async def run(self, ctx: Context, params: InstanceRebootParams, plan: InstanceRebootPlan) -> Outcome:
         """A start that fails leaves the instance down and marked as it was."""

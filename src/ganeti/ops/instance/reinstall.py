@@ -9,10 +9,11 @@ from ganeti.base.ids import Ids
 from ganeti.contract.calls.instance import InstanceStop
 from ganeti.contract.calls.os import INSTALL_WITHIN_S, OsInstall, OsValidate
 from ganeti.contract.guest import GuestState
+from ganeti.contract.hooks import Hooks
 from ganeti.contract.operation import Asker, Context, Locks, Operation, Outcome, Plan, Recovery, operation
 from ganeti.contract.view import View
 from ganeti.model.objects import Instance, Params
-from ganeti.ops.parts import guests, instances, os_parameters
+from ganeti.ops.parts import guests, hooks, instances, os_parameters
 
 
 class InstanceReinstallParams(instances.InstanceParams, frozen=True, kw_only=True, tag="OP_INSTANCE_REINSTALL"):
@@ -77,6 +78,10 @@ class InstanceReinstall(Operation[InstanceReinstallParams, GuestState | None, In
             within_s=within_s,
             steps=(f"run the create script of {after.os} on the disks of {instance.name} on {node}",),
         )
+
+    def hooks(self, params: InstanceReinstallParams, plan: InstanceReinstallPlan, view: View) -> Hooks:
+        """On the master and its nodes."""
+        return hooks.of_instance(view, plan.before, path="instance-reinstall")
 
     async def run(self, ctx: Context, params: InstanceReinstallParams, plan: InstanceReinstallPlan) -> Outcome:
         """What the disks held cannot come back; the OS is written down only when it is really installed."""

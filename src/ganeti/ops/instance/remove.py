@@ -8,10 +8,11 @@ from ganeti.base.errors import Failed, GanetiError, Refused, Unavailable
 from ganeti.base.ids import Ids
 from ganeti.contract.calls.disk import DiskRemove
 from ganeti.contract.calls.instance import InstanceStop
+from ganeti.contract.hooks import Hooks
 from ganeti.contract.operation import Asker, Change, Context, Locks, Operation, Outcome, Plan, Recovery, operation
 from ganeti.contract.view import View
 from ganeti.model.objects import Instance
-from ganeti.ops.parts import guests, instances
+from ganeti.ops.parts import guests, hooks, instances
 
 
 class InstanceRemoveParams(instances.InstanceParams, frozen=True, kw_only=True, tag="OP_INSTANCE_REMOVE"):
@@ -57,6 +58,11 @@ class InstanceRemove(Operation[InstanceRemoveParams, None, InstanceRemovePlan]):
             reachable=not node.offline,
             steps=(*steps, f"drop instance {instance.name} from the configuration"),
         )
+
+    def hooks(self, params: InstanceRemoveParams, plan: InstanceRemovePlan, view: View) -> Hooks:
+        """Before it on the master only."""
+        own = {"SHUTDOWN_TIMEOUT": params.shutdown_timeout}
+        return hooks.of_instance(view, plan.instance, path="instance-remove", own=own, pre_nodes=())
 
     async def run(self, ctx: Context, params: InstanceRemoveParams, plan: InstanceRemovePlan) -> Outcome:
         """Stop, write down that it is down (true even if the rest fails), remove the data, drop it."""

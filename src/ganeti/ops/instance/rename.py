@@ -12,12 +12,13 @@ from ganeti.contract.calls.disk import DiskRename, DiskSizesGet
 from ganeti.contract.calls.instance import InstanceStop
 from ganeti.contract.calls.os import OsRename
 from ganeti.contract.guest import GuestState
+from ganeti.contract.hooks import Hooks
 from ganeti.contract.operation import Asker, Change, Context, Locks, Operation, Outcome, Plan, Recovery, operation
 from ganeti.contract.reservation import Reservation
 from ganeti.contract.view import View
 from ganeti.model import names
 from ganeti.model.objects import Disk, Instance, changed
-from ganeti.ops.parts import guests, instances
+from ganeti.ops.parts import guests, hooks, instances
 
 
 class InstanceRenameParams(instances.InstanceParams, frozen=True, kw_only=True, tag="OP_INSTANCE_RENAME"):
@@ -94,6 +95,11 @@ class InstanceRename(Operation[InstanceRenameParams, RenameFacts, InstanceRename
             steps=(*steps, f"write instance {new_name} to the configuration"),
             dry_result=new_name,
         )
+
+    def hooks(self, params: InstanceRenameParams, plan: InstanceRenamePlan, view: View) -> Hooks:
+        """On the master and its nodes; afterwards it is told by its new name."""
+        own = {"INSTANCE_NEW_NAME": plan.after.name}
+        return hooks.of_instance(view, plan.before, path="instance-rename", own=own)
 
     async def run(self, ctx: Context, params: InstanceRenameParams, plan: InstanceRenamePlan) -> Outcome:
         """Disks move, the OS hears of it, the name changes. A script that fails is told, and the new name stays."""

@@ -14,6 +14,7 @@ from ganeti.contract.calls.instance import InstanceBalloon, InstanceCheck
 from ganeti.contract.calls.node import NodeFacts
 from ganeti.contract.calls.os import OsValidate
 from ganeti.contract.guest import GuestState
+from ganeti.contract.hooks import Hooks
 from ganeti.contract.operation import Asker, Context, Locks, Operation, Outcome, Plan, Recovery, operation
 from ganeti.contract.reservation import Reservation
 from ganeti.contract.storage import Owner
@@ -23,7 +24,7 @@ from ganeti.model.objects import Instance, Nic, Params
 from ganeti.model.params import own_values
 from ganeti.ops.instance import set_params_disks, set_params_nics
 from ganeti.ops.instance.set_params_disks import ChangedDisks
-from ganeti.ops.parts import guests, hypervisors, instances, modifications, os_parameters, policies
+from ganeti.ops.parts import guests, hooks, hypervisors, instances, modifications, os_parameters, policies
 from ganeti.ops.parts.modifications import Modification
 
 
@@ -160,6 +161,14 @@ class InstanceSetParams(Operation[InstanceSetParamsParams, SetParamsFacts, Insta
             reserve=reserve,
             steps=tuple(_steps(before, disks, balloon)),
         )
+
+    def hooks(self, params: InstanceSetParamsParams, plan: InstanceSetParamsPlan, view: View) -> Hooks:
+        """On the master and its nodes. They are told of the instance as it will be, so that they can judge the change."""
+        told = hooks.of_instance(view, plan.before, path="instance-modify")
+        env = hooks.instance_environment(view, instances.replaced(plan.before, **plan.fields))
+        own = {"NEW_DISK_TEMPLATE": params.disk_template, "RUNTIME_MEMORY": params.runtime_mem}
+        env |= {name: hooks.text(value) for name, value in own.items() if value is not None}
+        return msgspec.structs.replace(told, env=env)
 
     async def run(self, ctx: Context, params: InstanceSetParamsParams, plan: InstanceSetParamsPlan) -> Outcome:
         """New disks first: they can be taken back. Removed ones last: what follows them is the commit alone."""

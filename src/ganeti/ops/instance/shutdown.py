@@ -8,10 +8,11 @@ from ganeti.base.errors import WRONG_STATE, Refused
 from ganeti.base.ids import Ids
 from ganeti.contract.calls.instance import InstanceStop
 from ganeti.contract.guest import GuestState
+from ganeti.contract.hooks import Hooks
 from ganeti.contract.operation import Asker, Change, Context, Locks, Operation, Outcome, Plan, Recovery, operation
 from ganeti.contract.view import View
 from ganeti.model.objects import Instance
-from ganeti.ops.parts import guests, instances
+from ganeti.ops.parts import guests, hooks, instances
 
 
 class InstanceShutdownParams(instances.InstanceParams, frozen=True, kw_only=True, tag="OP_INSTANCE_SHUTDOWN"):
@@ -75,6 +76,10 @@ class InstanceShutdown(Operation[InstanceShutdownParams, GuestState | None, Inst
             change=instances.put(instance, view.now_s, disks_active=False, **remembered),
             steps=(f"stop instance {instance.name} on {node.name} within {params.timeout} s",),
         )
+
+    def hooks(self, params: InstanceShutdownParams, plan: InstanceShutdownPlan, view: View) -> Hooks:
+        """On the master and its nodes."""
+        return hooks.of_instance(view, plan.instance, path="instance-stop", own={"TIMEOUT": params.timeout})
 
     async def run(self, ctx: Context, params: InstanceShutdownParams, plan: InstanceShutdownPlan) -> Outcome:
         """Ask the guest first, end it when its time is over; its disks are put away."""

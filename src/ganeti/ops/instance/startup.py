@@ -10,11 +10,12 @@ from ganeti.base.ids import Ids
 from ganeti.contract.calls.instance import InstanceStart, InstanceStop
 from ganeti.contract.calls.node import NodeFacts
 from ganeti.contract.guest import Guest, GuestState
+from ganeti.contract.hooks import Hooks
 from ganeti.contract.operation import Asker, Change, Context, Locks, Operation, Outcome, Plan, Recovery, operation
 from ganeti.contract.reservation import NOTHING, Reservation
 from ganeti.contract.view import View
 from ganeti.model.objects import Instance, Params
-from ganeti.ops.parts import guests, hypervisors, instances
+from ganeti.ops.parts import guests, hooks, hypervisors, instances
 
 
 class InstanceStartupParams(instances.InstanceParams, frozen=True, kw_only=True, tag="OP_INSTANCE_STARTUP"):
@@ -102,6 +103,10 @@ class InstanceStartup(Operation[InstanceStartupParams, StartupFacts, InstanceSta
             steps=(f"start instance {instance.name} with {instance.hypervisor} on {node.name}",),
             because=(f"it needs {guest.maxmem_mib} MiB of memory, which node {node.name} has",),
         )
+
+    def hooks(self, params: InstanceStartupParams, plan: InstanceStartupPlan, view: View) -> Hooks:
+        """On the master and its nodes."""
+        return hooks.of_instance(view, plan.instance, path="instance-start", own={"FORCE": params.force})
 
     async def run(self, ctx: Context, params: InstanceStartupParams, plan: InstanceStartupPlan) -> Outcome:
         """Start it; a start that fails later is taken back."""

@@ -6,11 +6,13 @@ from typing import Any, ClassVar, Final
 
 from ganeti.base.errors import UNKNOWN, WRONG_INPUT, WRONG_STATE, Refused
 from ganeti.base.ids import Ids
+from ganeti.contract.hooks import Hooks
 from ganeti.contract.operation import Change, ConfigOperation, Locks, OpParams, SimplePlan, operation
 from ganeti.contract.view import View
 from ganeti.model import effective
 from ganeti.model.objects import Node, Params, changed
 from ganeti.model.params import own_values
+from ganeti.ops.parts import hooks
 
 
 class NodeSetParamsParams(OpParams, frozen=True, kw_only=True, tag="OP_NODE_SET_PARAMS"):
@@ -72,6 +74,15 @@ class NodeSetParams(ConfigOperation[NodeSetParamsParams]):
                 raise Refused(WRONG_INPUT, "no change was asked for")
             return SimplePlan(result=[])
         return SimplePlan(result=result, dry_result=result, change=Change(put=(changed(node, view.now_s, **fields),)))
+
+    def hooks(self, params: NodeSetParamsParams, plan: SimplePlan, view: View) -> Hooks | None:
+        """On the master and the node, which is told as it will be; none when nothing changes."""
+        for node in plan.change.put:
+            if isinstance(node, Node):
+                where = hooks.with_master(view, [node.uuid])
+                env = hooks.node_environment(node)
+                return Hooks(path="node-modify", object_type="NODE", env=env, pre_nodes=where, post_nodes=where)
+        return None
 
 
 def _named(view: View, params: NodeSetParamsParams) -> Node:

@@ -10,6 +10,7 @@ import pytest
 from ganeti.base.errors import Bug, Failed, GanetiError, Refused, Unavailable
 from ganeti.contract.operation import Context, Outcome
 from ganeti.model.jobs import JobId
+from ganeti.ops import load as load_operations
 from ganeti.store.memory import Refusal
 from tests.unit.master.desk import LIMIT_S, NODE, Desk, Gate, Probe, ProbeParams, deed_call, probe
 
@@ -167,6 +168,18 @@ async def test_secrets_are_given_to_the_operation_and_never_written(desk: Desk, 
         assert seen == [{"root": "xyzzy"}]
         assert job.ops[0].input["secret"] == {"root": "<redacted>"}
     assert not any(b"xyzzy" in entry.value for entry in desk.disk.entries.values())
+
+
+async def test_secrets_in_a_request_for_many_instances_are_refused_before_anything_is_stored(desk: Desk) -> None:
+    load_operations()
+    wanted = {
+        "OP_ID": "OP_INSTANCE_MULTI_ALLOC",
+        "instances": [{"instance_name": "a", "osparams_secret": {"p": "xyzzy"}}],
+    }
+    async with desk.at_work():
+        with pytest.raises(Refused, match="secret OS parameters"):
+            await desk.submit(wanted)
+    assert not [key for key in desk.disk.entries if key.startswith("job/")]
 
 
 # -- dependencies --------------------------------------------------------------------------------------

@@ -277,7 +277,6 @@ async def test_many_instances_are_asked_about_once(world: World) -> None:
     [
         ([], "wrong_input", "no instances were asked for"),
         ([{"instance_name": "a", "disks": 3}], "wrong_input", "instance a: Expected `array`"),
-        ([{"instance_name": "a", "osparams_secret": {"p": "s"}}], "wrong_input", "secret OS parameters"),
         ([{**NEW, "start": False}, {**NEW, "start": False}], "already_exists", "asked for twice"),
         ([{**NEW, "beparams": {"memory": 30_000}}], "insufficient_resources", "no node can take any"),
     ],

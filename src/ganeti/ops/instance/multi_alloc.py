@@ -29,6 +29,15 @@ class InstanceMultiAllocParams(OpParams, frozen=True, kw_only=True, tag="OP_INST
     iallocator: str | None = None
     instances: tuple[dict[str, Any], ...] = ()
 
+    def __post_init__(self) -> None:
+        """Refused before the job is stored, which is too late for a secret."""
+        for number, given in enumerate(self.instances):
+            if given.get("osparams_secret"):
+                raise ValueError(
+                    f"instance {given.get('instance_name', number)}: secret OS parameters would be stored with the "
+                    "request for many; create that instance by itself"
+                )
+
 
 Facts = dict[bytes, dict[Uuid, fitness.Fitness]]
 """What the nodes say of each kind of guest: instances that differ only in name and size are asked about once."""
@@ -145,16 +154,9 @@ def _requests(params: InstanceMultiAllocParams) -> list[InstanceCreateParams]:
 
 def _request(number: int, given: Mapping[str, Any]) -> InstanceCreateParams:
     try:
-        request = msgspec.convert({**given, "OP_ID": "OP_INSTANCE_CREATE"}, InstanceCreateParams)
+        return msgspec.convert({**given, "OP_ID": "OP_INSTANCE_CREATE"}, InstanceCreateParams)
     except msgspec.ValidationError as error:
         raise Refused(WRONG_INPUT, f"instance {given.get('instance_name', number)}: {error}") from error
-    if request.osparams_secret:
-        raise Refused(
-            WRONG_INPUT,
-            f"instance {request.instance_name}: secret OS parameters would be stored with the request for many; "
-            "create that instance by itself",
-        )
-    return request
 
 
 def _kind(request: InstanceCreateParams, view: View) -> bytes:

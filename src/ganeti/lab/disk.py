@@ -76,7 +76,7 @@ class Layers:
     def hide(self, path: str) -> None:
         """The machine's file or directory is not there; fine when it has none."""
         if os.path.lexists(path):
-            os.mknod(self._place(path), stat.S_IFCHR, os.makedev(0, 0))
+            hide(self._place(path))
 
     def write(self, path: str, text: str, *, mode: int = 0o644) -> None:
         """A file of the host's own."""
@@ -107,6 +107,11 @@ class Layers:
                     shutil.copystat(theirs, place)
                     os.chown(place, theirs.stat().st_uid, theirs.stat().st_gid)
         return place / os.path.basename(path)
+
+
+def hide(place: Path) -> None:
+    """In the upper layer of an overlay: what the lower one has by this name is not there."""
+    os.mknod(place, stat.S_IFCHR, os.makedev(0, 0))
 
 
 def layers(disk: Path) -> dict[str, Path]:

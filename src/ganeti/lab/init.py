@@ -18,7 +18,7 @@ from typing import Final, NoReturn
 
 from ganeti.base.paths import Paths
 from ganeti.lab import kernel
-from ganeti.lab.disk import PATH, PROGRAMS, SSHD_PID_FILE, SSHD_SEARCH_PATH, layers
+from ganeti.lab.disk import PATH, PROGRAMS, SSHD_PID_FILE, SSHD_SEARCH_PATH, hide, layers
 from ganeti.lab.groups import Hierarchy
 from ganeti.lab.plan import HostPlan, LabPlan
 
@@ -122,7 +122,10 @@ def _control_groups(root: Path, trees: list[Hierarchy]) -> None:
 
 def _devices(target: Path, *, kvm: bool) -> None:
     """The machine's devices; terminals, shared memory and message queues are the host's own."""
-    kernel.mount("/dev", str(target), flags=kernel.BIND)
+    if kvm or not os.path.exists("/dev/kvm"):
+        kernel.mount("/dev", str(target), flags=kernel.BIND)
+    else:
+        _devices_without(target, "kvm")
     kernel.mount("devpts", str(target / "pts"), "devpts", options="newinstance,ptmxmode=0666,mode=620")
     # What /dev/ptmx makes belongs to the terminals beside it only where the machine has it as a link.
     if not (target / "ptmx").is_symlink():
@@ -131,8 +134,16 @@ def _devices(target: Path, *, kvm: bool) -> None:
         kernel.mount("shm", str(target / "shm"), "tmpfs", options="mode=1777")
     if (target / "mqueue").is_dir():
         kernel.mount("mqueue", str(target / "mqueue"), "mqueue")
-    if not kvm and (target / "kvm").exists():
-        kernel.mount("/dev/null", str(target / "kvm"), flags=kernel.BIND)
+
+
+def _devices_without(target: Path, name: str) -> None:
+    """All but one. Programs take a device that is there for one that works, so it must not be there."""
+    kernel.mount("devices", str(target), "tmpfs", options="mode=755")
+    for place in ("upper", "work"):
+        (target / place).mkdir()
+    hide(target / "upper" / name)
+    options = f"lowerdir=/dev,upperdir={target}/upper,workdir={target}/work"
+    kernel.mount("devices", str(target), "overlay", options=options)
 
 
 def _enter(root: Path) -> None:

@@ -68,6 +68,16 @@ class Paths:
         return f"{self.data}/store.db"
 
     @property
+    def replica(self) -> str:
+        """A master candidate's copy of the store."""
+        return f"{self.data}/replica.db"
+
+    @property
+    def no_vote(self) -> str:
+        """Made by a master failover that the operator wanted without a vote: the next start of the master asks nobody."""
+        return f"{self.data}/no-vote"
+
+    @property
     def archive(self) -> str:
         """Archived jobs."""
         return f"{self.data}/archive.db"

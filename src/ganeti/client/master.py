@@ -152,9 +152,22 @@ class Master:
         """Set (None: only ask) whether the queue takes no new jobs."""
         return bool(self._dict("POST", "/queue/drain", {"drain": drain})["drained"])
 
+    def watcher_paused_until_s(self) -> float | None:
+        """Until when the watcher rests; None: it does not."""
+        until_s: float | None = self._dict("POST", "/watcher/pause", {})["until_s"]
+        return until_s
+
+    def pause_watcher(self, until_s: float | None) -> None:
+        """Let the watcher rest until then, in seconds since the epoch; None: it goes on."""
+        self._dict("POST", "/watcher/pause", {"until_s": until_s})
+
     def console(self, instance: str) -> dict[str, Any]:
         """How to reach a guest's console (`contract.guest.Console`)."""
         return self._dict("POST", "/console", {"instance": instance})
+
+    def join_token(self, **wish: Any) -> dict[str, Any]:
+        """A token with which a host can come in (`contract.join.TokenWish`): token, expires_s, address, port."""
+        return self._dict("POST", "/join-token", wish)
 
     def shutdown(self) -> None:
         """End the daemon."""

@@ -21,7 +21,9 @@ server's side. Every error is `{"error": {"class", "code", "message", "facts"}}`
 | POST /tags/search | `{"pattern": "..."}` | `{"tags": [["/instances/web1", "tag"], ...]}` |
 | POST /locks | `{}` | `{"locks": [{"name","mode","owner":[..],"pending":[[mode,[jobs]],..]}]}` |
 | POST /queue/drain | `{"drain": bool or null to only ask}` | `{"drained": bool}` |
+| POST /watcher/pause | `{}` to only ask, `{"until_s": seconds since the epoch, or null to go on}` | `{"until_s": float or null}` |
 | POST /console | `{"instance": "web1"}` | `contract.guest.Console` |
+| POST /join-token | `contract.join.TokenWish` | `{"token": str, "expires_s": float, "address": str, "port": n}` |
 | POST /shutdown | `{}` | the daemon ends after answering |
 
 `/info/KIND` answers data that is ready to print, in the words and the order of the samples: `master.queries.info` says

@@ -19,6 +19,7 @@ from ganeti.contract.calls import Call
 from ganeti.contract.hooks import Hooks
 from ganeti.contract.reservation import NOTHING, Reservation
 from ganeti.contract.view import View
+from ganeti.contract.wire import Address
 from ganeti.model.jobs import JobId, Status
 from ganeti.model.objects import Stored, Uuid
 
@@ -72,10 +73,14 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How an operation ended well: its result (plain JSON data) and the change to commit with it."""
+    """How an operation ended well: its result (plain JSON data) and the change to commit with it.
+
+    `owed` are calls that nodes must still obey, before anything new is served to them: debts from the start.
+    """
 
     result: Any = None
     change: Change = Change()
+    owed: tuple[tuple[Uuid, Call[Any]], ...] = ()
 
 
 class Asker(Protocol):
@@ -92,6 +97,10 @@ class Asker(Protocol):
 
     async def call_each(self, calls: Mapping[Uuid, Call[R]]) -> dict[Uuid, R | Unavailable | Failed]:
         """Ask several nodes at once; an error is an answer here."""
+        ...
+
+    async def call_at(self, address: Address, call: Call[R]) -> R:
+        """Ask a host that is no node of the cluster (yet). Raises like `call`."""
         ...
 
 
@@ -134,8 +143,11 @@ class Context(Asker, Protocol):
         """The same, as a warning."""
         ...
 
-    async def commit(self, change: Change) -> None:
-        """Commit in the middle: what was done so far stays, its undo list is dropped."""
+    async def commit(self, change: Change, *, then: Sequence[tuple[Uuid, Call[Any]]] = ()) -> None:
+        """Commit in the middle: what was done so far stays, its undo list is dropped.
+
+        `then` is the undo list from now on, written in the same transaction; its last entry is played first.
+        """
         ...
 
     async def submit(self, jobs: Sequence[Sequence[Mapping[str, Any]]]) -> list[JobId]:

@@ -18,3 +18,9 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
     callers: tuple[str, ...] = ()
     file_storage_dirs: tuple[str, ...] = ()
     """Directories below which disks may be made, besides those in /etc/ganeti/file-storage-paths."""
+
+    master_ip: str = ""
+    """The address of the cluster, which the master carries on `master_netdev`; empty when not known."""
+
+    master_netdev: str = ""
+    master_netmask: int = 32

@@ -26,6 +26,7 @@ from ganeti.contract.storage import Addressing
 from ganeti.model.traits import Catalog
 from ganeti.node.fence import Fence
 from ganeti.node.host import Host
+from ganeti.store.replica import Replica
 
 BOOT_ID: Final = "/proc/sys/kernel/random/boot_id"
 
@@ -89,6 +90,7 @@ def build_host(
             log_dir=f"{paths.log}/os",
         ),
         fence=Fence(files=files, path=paths.epoch),
+        replica=Replica(paths.replica),
     )
 
 

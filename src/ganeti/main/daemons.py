@@ -80,8 +80,6 @@ class Daemons:
 
     async def start(self, services: Sequence[Service]) -> None:
         """Make them run and serve. `Failed` with the daemon's own words; those started before it stay."""
-        if any(service.only_on_master for service in services):
-            await self._ensure_addresses()
         for service in services:
             pid = running_pid(self._paths, service.program)
             if pid is not None:
@@ -98,6 +96,9 @@ class Daemons:
             if service.only_on_master:
                 await self._wait_for_master()
             self._say(f"{service.program} started (pid {running_pid(self._paths, service.program)})")
+        if any(service.only_on_master for service in services):
+            # After its start: a host that was superseded meanwhile is refused, and must not take the address.
+            await self._ensure_addresses()
 
     async def stop(self, services: Sequence[Service], *, idle_is_news: bool = True) -> None:
         """Make them not run, the last started first. One that does not end in time is killed, and that is said."""

@@ -36,7 +36,9 @@ async def serve(this: daemon.Daemon, *, version: str) -> None:
     """Be the master until told to stop."""
     # Late, so that --version and a second start answer at once.
     from ganeti.main.catalog import build_catalog
-    from ganeti.master.master import Ports, at_work
+    from ganeti.main.household import FileAuthority, FrontDoor
+    from ganeti.main.may_start import least_epoch
+    from ganeti.master.master import Household, Ports, at_work
     from ganeti.master.serve import serving
     from ganeti.store.archive import SqliteArchive
     from ganeti.store.sqlite import SqliteStore
@@ -44,7 +46,8 @@ async def serve(this: daemon.Daemon, *, version: str) -> None:
     from ganeti.wire.tls import TlsWire
 
     paths = this.paths
-    settings = load_settings(SystemFiles(), paths)
+    files, clock = SystemFiles(), SystemClock()
+    settings = load_settings(files, paths)
     if settings.master_name != settings.node_name:
         raise daemon.CannotStart(
             f"the master of {settings.cluster_name} is {settings.master_name}, not this node",
@@ -56,16 +59,23 @@ async def serve(this: daemon.Daemon, *, version: str) -> None:
     store = await SqliteStore.open(paths.store)
     archive = await SqliteArchive.open(paths.archive)
     try:
+        asker = NodeClient(wire, cluster_uuid=settings.cluster_uuid, epoch=0, ids=ids, version=version)
+        seen_epoch = await least_epoch(store, asker, settings, files=files, paths=paths)
+        authority = FileAuthority(files=files, paths=paths, clock=clock, ids=ids)
         ports = Ports(
             store=store,
             archive=archive,
             caller=lambda cluster, epoch: NodeClient(wire, cluster_uuid=cluster, epoch=epoch, ids=ids, version=version),
-            clock=SystemClock(),
+            clock=clock,
             ids=ids,
             catalog=catalog,
             addressing=addressing,
             paths=paths,
             version=version,
+            household=Household(
+                doors=FrontDoor(authority, certificate_file=paths.node_certificate), authority_key=authority.key
+            ),
+            least_epoch=seen_epoch,
         )
         async with at_work(ports) as master, serving(master, paths.master_socket, stop=this.stop.set):
             # What is loaded now lives as long as the daemon: it need not be looked at by every collection.

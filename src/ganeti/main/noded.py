@@ -75,6 +75,8 @@ async def serve(this: daemon.Daemon, *, version: str) -> None:
             async with Scope() as scope:
                 _ = scope.start(_stop_when_left(host.left, this.stop), name="wait for the end of membership")
                 await this.stop.wait()
+            assert host.replica is not None, "a real host can keep one"
+            await host.replica.close()
     except ssl.SSLError as error:
         raise daemon.CannotStart(
             f"{paths.node_certificate} or {paths.ca_certificate} is not a usable certificate with its key: "

@@ -17,16 +17,21 @@ from ganeti.base.paths import Paths
 from ganeti.base.tasks import Scope
 from ganeti.contract.calls.node import Ping
 from ganeti.contract.storage import Addressing
-from ganeti.contract.store import Store
+from ganeti.contract.store import Revision, Store
 from ganeti.locks.manager import LockManager
 from ganeti.locks.table import LockTable
+from ganeti.master import election
+from ganeti.master.enrol import Doors, Enrolment
 from ganeti.master.jobs.execute import Bench
 from ganeti.master.jobs.queue import Archive, Queue
 from ganeti.master.jobs.recover import recover
+from ganeti.master.members import Members
 from ganeti.master.nodes import Caller, Nodes
+from ganeti.master.replicate import ReplicatedStore, Replication
 from ganeti.master.sources import ArchiveReader, MasterSources
 from ganeti.master.state import Deposed, State
 from ganeti.model.traits import Catalog
+from ganeti.store.replica import LINEAGE_KEY
 
 log = Log(__name__)
 
@@ -37,6 +42,14 @@ ARCHIVE_AFTER_S: Final = 6 * 3600.0
 
 class FullArchive(Archive, ArchiveReader, Protocol):
     """What the master needs of the job archive."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Household:
+    """The outside world of membership. `authority_key` reads the key (PEM) that candidates get; None without one."""
+
+    doors: Doors
+    authority_key: Callable[[], str | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +68,10 @@ class Ports:
     addressing: dict[str, Addressing]
     paths: Paths
     version: str
+    household: Household | None = None
+    """What a master needs to look after several nodes; None for a cluster that stays as it is (in simulation)."""
+    least_epoch: int = 0
+    """An epoch that the nodes have seen; the new one is above it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +85,8 @@ class Master:
     queue: Queue
     locks: LockManager
     sources: MasterSources
+    enrolment: Enrolment | None = None
+    replication: Replication | None = None
 
 
 @asynccontextmanager
@@ -78,8 +97,10 @@ async def at_work(ports: Ports) -> AsyncIterator[Master]:
     ends the master (`Bug`, `Deposed`) comes out of the context in an exception group.
     """
     ops.load()
-    state = State(ports.store)
-    await state.load()
+    store = ReplicatedStore(ports.store)
+    before = (await store.read(LINEAGE_KEY)).revision
+    state = State(store)
+    await state.load(least_epoch=ports.least_epoch)
     cluster = state.picture.cluster_or_none
     if cluster is None:
         raise Unavailable("the store holds no cluster; make one with 'gnt-cluster init'")
@@ -95,15 +116,63 @@ async def at_work(ports: Ports) -> AsyncIterator[Master]:
             bench=bench, queue=queue, locks=locks, archive=ports.archive, paths=ports.paths, version=ports.version
         )
         await _fence(nodes, state)
+        enrolment, replication = None, None
+        if ports.household is not None:
+            replication = _replicate(scope, store, nodes, state, before)
+            enrolment = Enrolment(bench, queue, ports.household.doors)
+            enrolment.load()
         await recover(bench, queue)
+        if ports.household is not None and enrolment is not None:
+            members = Members(state, nodes, store, authority_key=ports.household.authority_key)
+            _ = scope.start(members.run(), name="tell nodes their settings")
+            _ = scope.start(enrolment.run(), name="let hosts in")
         _ = scope.start(_pay_debts(nodes), name="pay debts")
         _ = scope.start(_archive_old(queue), name="archive old jobs")
         _ = scope.start(_end_when_deposed(state), name="end when deposed")
         log.info("master at work", epoch=state.epoch, instances=len(state.picture.instances), jobs=len(queue.jobs))
         try:
-            yield Master(ports=ports, state=state, nodes=nodes, bench=bench, queue=queue, locks=locks, sources=sources)
+            yield Master(
+                ports=ports,
+                state=state,
+                nodes=nodes,
+                bench=bench,
+                queue=queue,
+                locks=locks,
+                sources=sources,
+                enrolment=enrolment,
+                replication=replication,
+            )
         finally:
             queue.close()
+
+
+def _replicate(scope: Scope, store: ReplicatedStore, nodes: Nodes, state: State, start: Revision) -> Replication:
+    doubt = asyncio.Event()
+    replication = Replication(store, nodes, lambda: state.picture, start=start, refused=lambda _: doubt.set())
+    store.attach(replication)
+    _ = scope.start(replication.run(), name="copy the store")
+    _ = scope.start(_settle_doubts(doubt, replication, nodes, state), name="find out who is the master")
+    return replication
+
+
+async def _settle_doubts(doubt: asyncio.Event, replication: Replication, nodes: Nodes, state: State) -> None:
+    """When a node obeys a newer master: is that one the master of more than half of the nodes?"""
+    while True:
+        await doubt.wait()
+        picture = state.picture
+        me = picture.nodes[picture.cluster.master_node].name
+        votes = await election.ask(nodes.caller, [node for node in picture.nodes.values() if not node.offline])
+        new = election.superseded_by(votes, me=me, epoch=state.epoch)
+        if new is not None:
+            log.error("another master rules", master=new)
+            state.deposed.set()
+            return
+        answered = len(election.given(votes))
+        if answered >= election.answers_needed(len(votes)):
+            log.warning("a node obeys a failover that was not finished; restart ganeti-masterd to win it back")
+            doubt.clear()
+            replication.sure()
+        await asyncio.sleep(1.0)
 
 
 async def _fence(nodes: Nodes, state: State) -> None:

@@ -43,7 +43,7 @@ class Nodes:
 
     def __init__(self, state: State, caller: Caller) -> None:
         self._state = state
-        self._caller = caller
+        self.caller = caller
         self.debts: dict[Uuid, dict[str, Owed]] = {}
         self._paying: dict[Uuid, asyncio.Lock] = {}
 
@@ -70,7 +70,7 @@ class Nodes:
     async def call_at(self, address: Address, call: Call[R]) -> R:
         """Ask a host at an address, whether or not it is a node. Raises like `call`."""
         try:
-            return await self._caller.call(address, call)
+            return await self.caller.call(address, call)
         except Bug as bug:  # the host's, who has written down where; the master is sound and goes on
             raise Failed(bug.message, **bug.facts) from bug
 

@@ -28,6 +28,7 @@ from ganeti.base.errors import (
 from ganeti.base.log import Log
 from ganeti.contract import api
 from ganeti.contract.calls.instance import InstanceConsoleGet
+from ganeti.contract.join import TokenWish
 from ganeti.contract.operation import Change
 from ganeti.master.jobs.records import Tracked
 from ganeti.master.master import Master
@@ -82,6 +83,10 @@ class _Drain(msgspec.Struct, frozen=True, kw_only=True):
     drain: bool | None = None
 
 
+class _Pause(msgspec.Struct, frozen=True, kw_only=True):
+    until_s: float | msgspec.UnsetType | None = msgspec.UNSET
+
+
 class _Console(msgspec.Struct, frozen=True, kw_only=True):
     instance: str
 
@@ -115,7 +120,9 @@ class LocalApi:
             ("POST", "/tags/search", _Pattern, self.search_tags),
             ("POST", "/locks", _Nothing, self.locks),
             ("POST", "/queue/drain", _Drain, self.drain),
+            ("POST", "/watcher/pause", _Pause, self.watcher_pause),
             ("POST", "/console", _Console, self.console),
+            ("POST", "/join-token", TokenWish, self.join_token),
             ("POST", "/shutdown", _Nothing, self.shutdown),
         ]
 
@@ -231,6 +238,18 @@ class LocalApi:
             await self._master.state.commit(Change(put=(changed(cluster, now_s, drained=body.drain),)))
         return {"drained": self._master.state.picture.cluster.drained}
 
+    async def watcher_pause(self, body: _Pause, words: Mapping[str, str]) -> Any:
+        """Let the watcher rest until some time, or go on; a time that is over is none."""
+        cluster = self._master.state.picture.cluster
+        now_s = self._master.ports.clock.now_s()
+        until_s = cluster.watcher_pause_until
+        if not isinstance(body.until_s, msgspec.UnsetType) and body.until_s != until_s:
+            if body.until_s is not None and body.until_s <= now_s:
+                raise Refused(WRONG_INPUT, "the watcher can rest until a time in the future only", until_s=body.until_s)
+            until_s = body.until_s
+            await self._master.state.commit(Change(put=(changed(cluster, now_s, watcher_pause_until=until_s),)))
+        return {"until_s": until_s if until_s is not None and until_s > now_s else None}
+
     async def console(self, body: _Console, words: Mapping[str, str]) -> Any:
         """How to reach an instance's console."""
         instance = self._master.state.picture.instance(body.instance)
@@ -245,6 +264,12 @@ class LocalApi:
             )
         call = InstanceConsoleGet(guest=guest_of(self._master.sources.view, instance))
         return await self._master.nodes.call(instance.primary_node, call)
+
+    async def join_token(self, body: TokenWish, words: Mapping[str, str]) -> Any:
+        """A token with which a host can come in."""
+        if self._master.enrolment is None:
+            raise Refused(WRONG_STATE, "this master lets no hosts in")
+        return await self._master.enrolment.new_token(body)
 
     async def shutdown(self, _: _Nothing, words: Mapping[str, str]) -> Any:
         """End the daemon after this answer."""

@@ -60,13 +60,13 @@ class State:
         self.entries: dict[str, Entry] = {}
         """Keys found at load that are no objects (jobs, undo lists, debts); emptied by who reads them."""
 
-    async def load(self, *, take_over: bool = True) -> None:
+    async def load(self, *, take_over: bool = True, least_epoch: int = 0) -> None:
         """Read everything. With `take_over` become the master: raise the epoch, which fences every older one.
 
         The epoch comes first: what an older master writes until then is read, and afterwards it writes no more.
         """
         if take_over:
-            await self._raise_epoch()
+            await self._raise_epoch(least_epoch)
         snapshot = await self._store.read()
         objects: list[Stored] = []
         self.entries = {}
@@ -81,14 +81,15 @@ class State:
                 self.entries[key] = entry
         self.picture = Picture().with_changes(revision=snapshot.revision, put=objects)
 
-    async def _raise_epoch(self) -> None:
+    async def _raise_epoch(self, least: int) -> None:
         entry = await self._store.get(EPOCH_KEY)
         before, revision = (int(entry.value), entry.revision) if entry is not None else (0, ABSENT)
-        txn = Txn(expect={EPOCH_KEY: revision}, put={EPOCH_KEY: str(before + 1).encode()})
+        epoch = max(before, least) + 1
+        txn = Txn(expect={EPOCH_KEY: revision}, put={EPOCH_KEY: str(epoch).encode()})
         cancelled: list[asyncio.CancelledError] = []
         self.epoch = before
         self._revisions[EPOCH_KEY] = await self._commit_for_sure(txn, cancelled)
-        self.epoch = before + 1
+        self.epoch = epoch
         if cancelled:
             raise cancelled[0]
 

@@ -15,10 +15,19 @@ from ganeti.base.processes import Runner
 from ganeti.contract.hypervisor import Hypervisor
 from ganeti.contract.network import Network, Taps
 from ganeti.contract.os import OsDefinitions
+from ganeti.contract.settings import NodeSettings
 from ganeti.contract.storage import Storage
 from ganeti.node.fence import Fence
+from ganeti.store.replica import Replica
 
 D = TypeVar("D")
+
+
+@dataclass(kw_only=True)
+class Member:
+    """What this node knows of its cluster; replaced while it serves. None before the daemon has told."""
+
+    settings: NodeSettings | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +51,9 @@ class Host:
     """What the interfaces of our guests begin with."""
     left: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the node has left its cluster: from then on the daemon serves nobody."""
+    member: Member = field(default_factory=Member)
+    replica: Replica | None = None
+    """This node's copy of the store, if it may have one."""
 
     def hypervisor(self, name: str) -> Hypervisor:
         """The driver of a hypervisor, or `Refused` that lists those there are."""

@@ -37,14 +37,23 @@ class NodeServer:
         answers: Answers | None = None,
         handlers: Mapping[str, tuple[type[Call[Any]], Handler]] | None = None,
     ) -> None:
-        self.settings = settings
-        """May be replaced while serving, when the callers have changed."""
         self._host = host
+        self.settings = settings
         self._answers = answers if answers is not None else Answers()
         self._handlers = handlers if handlers is not None else load()
         self._turns = Turns()
         self._stale = Stale()
         self._calls = 0
+
+    @property
+    def settings(self) -> NodeSettings:
+        """Whom it serves. May be replaced while serving, when the callers have changed."""
+        assert self._host.member.settings is not None, "set when it was made"
+        return self._host.member.settings
+
+    @settings.setter
+    def settings(self, settings: NodeSettings) -> None:
+        self._host.member.settings = settings
 
     async def serve(self, data: bytes, caller: str) -> bytes:
         """Answer the envelope in `data`; `caller` is the fingerprint of the certificate it came with.
@@ -82,6 +91,8 @@ class NodeServer:
         call, handler = self._decode(envelope)
         if self._host.left.is_set() and isinstance(call, NodeLeave):
             return msgspec.json.encode(Answer())
+        if call.unfenced:
+            return await self._do(envelope, lambda: handler(self._host, call))
         self._admit(envelope.epoch)
         self._stale.check(envelope)
         if call.only_reads:

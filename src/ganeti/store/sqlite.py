@@ -221,7 +221,7 @@ def _apply(txns: Sequence[Txn], connection: sqlite3.Connection) -> _Applied:
         if changes:
             head = Revision(head + 1)
             for key, value in changes.items():
-                _write(connection, key, value, head)
+                write(connection, key, value, head)
             applied.changes.append(Change(revision=head, values=changes))
         applied.answers.append(head)
     if applied.changes:
@@ -229,7 +229,8 @@ def _apply(txns: Sequence[Txn], connection: sqlite3.Connection) -> _Applied:
     return applied
 
 
-def _write(connection: sqlite3.Connection, key: str, value: bytes | None, revision: Revision) -> None:
+def write(connection: sqlite3.Connection, key: str, value: bytes | None, revision: Revision) -> None:
+    """One key as it is from that revision on; None takes it away."""
     if value is None:
         connection.execute("DELETE FROM entries WHERE key = ?", (key,))
     else:

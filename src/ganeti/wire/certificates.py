@@ -76,9 +76,68 @@ def make_node(
 
     `Refused` (wrong_input) when an address is not one, or when the authority's key is not its certificate's.
     """
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    certificate = _certify(
+        ca, key.public_key(), node_name=node_name, addresses=addresses, serial=serial, now_s=now_s, valid_s=valid_s
+    )
+    return KeyPair(certificate=certificate, key=_private_pem(key))
+
+
+def make_request(node_name: str) -> KeyPair:
+    """A new key, and the request (PEM, in place of the certificate) that an authority signs. The key stays where it is."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    request = x509.CertificateSigningRequestBuilder().subject_name(_name(node_name)).sign(key, hashes.SHA256())
+    return KeyPair(certificate=request.public_bytes(Encoding.PEM), key=_private_pem(key))
+
+
+def sign_request(
+    ca: KeyPair,
+    request: bytes,
+    *,
+    node_name: str,
+    addresses: Sequence[str],
+    serial: int,
+    now_s: float,
+    valid_s: float = NODE_VALID_S,
+) -> bytes:
+    """The certificate (PEM) for the key of a request; what it says of itself but for the key does not count.
+
+    `Refused` (wrong_input) for what is no request, whose signature is not that of its key, or with another kind of key.
+    """
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    try:
+        asked = x509.load_pem_x509_csr(request)
+    except ValueError as error:
+        raise Refused(WRONG_INPUT, f"the request for a certificate cannot be read: {error}") from error
+    key = asked.public_key()
+    if not asked.is_signature_valid or not isinstance(key, ec.EllipticCurvePublicKey):
+        raise Refused(WRONG_INPUT, "the request for a certificate is not signed by its own elliptic-curve key")
+    return _certify(ca, key, node_name=node_name, addresses=addresses, serial=serial, now_s=now_s, valid_s=valid_s)
+
+
+def _certify(
+    ca: KeyPair,
+    key: ec.EllipticCurvePublicKey,
+    *,
+    node_name: str,
+    addresses: Sequence[str],
+    serial: int,
+    now_s: float,
+    valid_s: float,
+) -> bytes:
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
     from cryptography.x509.oid import ExtendedKeyUsageOID
 
     authority = x509.load_pem_x509_certificate(ca.certificate)
@@ -89,12 +148,11 @@ def make_node(
         ips = [ipaddress.ip_address(address) for address in addresses]
     except ValueError as error:
         raise Refused(WRONG_INPUT, f"cannot certify node {node_name}: {error}", node=node_name) from error
-    key = ec.generate_private_key(ec.SECP256R1())
     builder = (
         _builder(
             subject=_name(node_name),
             issuer=authority.subject,
-            public_key=key.public_key(),
+            public_key=key,
             serial=serial,
             now_s=now_s,
             valid_s=valid_s,
@@ -112,7 +170,7 @@ def make_node(
             critical=False,
         )
     )
-    return _sign(builder, key=key, signer=signer)
+    return builder.sign(signer, hashes.SHA256()).public_bytes(Encoding.PEM)
 
 
 def fingerprint(pem: bytes) -> str:
@@ -193,10 +251,13 @@ def _sign(
     builder: x509.CertificateBuilder, *, key: ec.EllipticCurvePrivateKey, signer: ec.EllipticCurvePrivateKey
 ) -> KeyPair:
     from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+    from cryptography.hazmat.primitives.serialization import Encoding
 
     certificate = builder.sign(signer, hashes.SHA256())
-    return KeyPair(
-        certificate=certificate.public_bytes(Encoding.PEM),
-        key=key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
-    )
+    return KeyPair(certificate=certificate.public_bytes(Encoding.PEM), key=_private_pem(key))
+
+
+def _private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

@@ -23,6 +23,9 @@ class Call(msgspec.Struct, Generic[R], frozen=True, kw_only=True, tag_field="cal
     only_reads: ClassVar[bool] = False
     """Whether it changes nothing, so that it may be asked before a plan exists."""
 
+    unfenced: ClassVar[bool] = False
+    """Whether it passes the fence against older masters: calls that decide who is the master."""
+
     @property
     def limit_s(self) -> float:
         """How long the master waits for the answer to this very call."""

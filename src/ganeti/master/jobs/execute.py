@@ -14,12 +14,13 @@ from ganeti.contract.calls import Call
 from ganeti.contract.operation import REGISTRY, Change, Context, Outcome, Plan
 from ganeti.contract.storage import Addressing
 from ganeti.contract.view import View
+from ganeti.contract.wire import Address
 from ganeti.master.jobs.hooks import OperationHooks
-from ganeti.master.jobs.journal import Journal
+from ganeti.master.jobs.journal import Journal, debt_key
 from ganeti.master.jobs.records import Tracked, error_result, record
 from ganeti.master.nodes import Nodes
 from ganeti.master.reservations import Reservations
-from ganeti.master.state import Deposed, Overwritten, State
+from ganeti.master.state import Deposed, Overwritten, State, encode
 from ganeti.model.jobs import Job, JobId, Status
 from ganeti.model.objects import Uuid
 from ganeti.model.traits import Catalog
@@ -122,6 +123,11 @@ class Execution:
             await self._mark_running(call)
         return await self._bench.nodes.call_each(calls)
 
+    async def call_at(self, address: Address, call: Call[R]) -> R:
+        """See `Asker.call_at`."""
+        await self._mark_running(call)
+        return await self._bench.nodes.call_at(address, call)
+
     def say(self, text: str) -> None:
         """See `Context.say`."""
         self._tracked.add_log(self._index, self.clock.now_s(), "message", text)
@@ -130,11 +136,14 @@ class Execution:
         """See `Context.warn`."""
         self._tracked.add_log(self._index, self.clock.now_s(), "warning", text)
 
-    async def commit(self, change: Change) -> None:
+    async def commit(self, change: Change, *, then: Sequence[tuple[Uuid, Call[Any]]] = ()) -> None:
         """See `Context.commit`."""
         self._tracked.marked_running = True
         dropped = list(self._tracked.undo)
-        await self._bench.state.commit(change, put=self._tracked.encoded(), delete=dropped)
+        entries = self._journal.entries(then)
+        self._tracked.undo |= entries  # noted first, as in the journal
+        written = {key: encode(owed) for key, owed in entries.items()}
+        await self._bench.state.commit(change, put=written | self._tracked.encoded(), delete=dropped)
         self._forget_undo(dropped)
 
     async def submit(self, jobs: Sequence[Sequence[Mapping[str, Any]]]) -> list[JobId]:
@@ -194,10 +203,12 @@ class Execution:
         self._tracked.ending = True
         dropped = list(self._tracked.undo)
         ended = self._tracked.ended(self._index, "success", outcome.result, self.clock.now_s())
+        debts = {debt_key(owed.node, key): owed for key, owed in self._journal.entries(outcome.owed).items()}
+        written = {key: encode(owed) for key, owed in debts.items()} | record(ended)
         # What was done is worth some patience: to undo it, or to leave it half-done, is worse than a store that is slow.
-        await self._bench.state.commit_at_last(
-            outcome.change, put=record(ended), delete=dropped, within_s=STORE_PATIENCE_S
-        )
+        await self._bench.state.commit_at_last(outcome.change, put=written, delete=dropped, within_s=STORE_PATIENCE_S)
+        for key, owed in debts.items():
+            self._bench.nodes.owe(key, owed)
         self._forget_undo(dropped)
         self._tracked.become(await self._with_post_hooks(ended, outcome))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -27,16 +28,21 @@ class Journal:
 
     async def later(self, *calls: tuple[Uuid, Call[Any]]) -> None:
         """Write down, before the deed, the calls that reverse it; durable when this returns."""
+        entries = self.entries(calls)
+        # Noted first: a commit whose outcome stays unknown may have written them.
+        self._tracked.undo |= entries
+        self._tracked.marked_running = True
+        await self._state.commit(put={key: encode(owed) for key, owed in entries.items()} | self._tracked.encoded())
+
+    def entries(self, calls: Sequence[tuple[Uuid, Call[Any]]]) -> dict[str, Owed]:
+        """The calls under fresh keys of the undo list, to be noted and committed by the caller."""
         job = self._tracked.job.id
         entries: dict[str, Owed] = {}
         for node, call in calls:
             self._tracked.undo_seq += 1
             owed = Owed(node=node, job=job, call=msgspec.Raw(codec.encode(call)))
             entries[undo_key(job, self._tracked.undo_seq)] = owed
-        # Noted first: a commit whose outcome stays unknown may have written them.
-        self._tracked.undo |= entries
-        self._tracked.marked_running = True
-        await self._state.commit(put={key: encode(owed) for key, owed in entries.items()} | self._tracked.encoded())
+        return entries
 
     async def play(self) -> list[str]:
         """Reverse everything, newest first. What a node cannot do now becomes its debt; returns sentences on those."""
@@ -49,7 +55,7 @@ class Journal:
             if failed is None:
                 await self._state.commit_at_last(delete=[key])
             else:
-                debt = f"{DEBT_PREFIX}{owed.node}/{key}"
+                debt = debt_key(owed.node, key)
                 await self._state.commit_at_last(put={debt: encode(owed)}, delete=[key])
                 self._nodes.owe(debt, owed)
                 trouble.append(failed)
@@ -66,6 +72,11 @@ class Journal:
             log.warning("undo left as a debt", job=owed.job, node=owed.node, call=what, cause=said(error))
             return f"{what} on {_name(self._state, owed.node)} could not be done yet: {error.message}"
         return None
+
+
+def debt_key(node: Uuid, undo: str) -> str:
+    """Where an entry of an undo list stands once it is a debt; what came later sorts later, and is paid first."""
+    return f"{DEBT_PREFIX}{node}/{undo}"
 
 
 def said(error: GanetiError) -> str:

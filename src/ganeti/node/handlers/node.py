@@ -104,6 +104,11 @@ async def leave(host: Host, call: NodeLeave) -> None:
     paths = host.paths
     for path in (paths.node_settings, paths.node_certificate, paths.ca_certificate, paths.ca_key, paths.epoch):
         host.files.remove(path)
+    for name in host.files.list_dir(paths.data):
+        if name.startswith("ssconf_"):
+            host.files.remove(f"{paths.data}/{name}")
+    if host.replica is not None:
+        await host.replica.remove()
     links = f"{paths.run}/instance-disks"
     for name in host.files.list_dir(links):
         if not host.files.exists(f"{links}/{name}"):

@@ -73,8 +73,15 @@ class AttachedDisk(msgspec.Struct, frozen=True, kw_only=True):
     is_block_device: bool = False
 
 
+Migration = Literal["", "incoming", "arrived", "sent"]
+"""`incoming`: waits for its memory; `arrived`: has it, and has not gone on yet; `sent`: was stopped for a target."""
+
+
 class GuestState(msgspec.Struct, frozen=True, kw_only=True):
-    """What a hypervisor says of one guest. `cpu_s` is CPU time used so far."""
+    """What a hypervisor says of one guest. `cpu_s` is CPU time used so far.
+
+    `migration` is not empty for a copy that may not be the guest any more, or not yet: the configuration decides.
+    """
 
     name: str
     hypervisor: str
@@ -84,6 +91,7 @@ class GuestState(msgspec.Struct, frozen=True, kw_only=True):
     cpu_s: float = 0.0
     uuid: str | None = None
     pid: int | None = None
+    migration: Migration = ""
 
 
 class Console(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,15 +7,16 @@ kept, because only this driver writes them, and a listing looks only for names t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
 from ganeti.base.clock import Clock
-from ganeti.base.errors import WRONG_INPUT, WRONG_STATE, Refused
+from ganeti.base.errors import WRONG_INPUT, WRONG_STATE, Failed, Refused
 from ganeti.base.files import Files
 from ganeti.base.paths import Paths
-from ganeti.contract.guest import AttachedDisk, Console, Guest, GuestState, HypervisorFacts
+from ganeti.contract.guest import AttachedDisk, Console, Guest, GuestState, HypervisorFacts, Migration
+from ganeti.contract.migration import Landing, Moving, Pace, Progress
 from ganeti.model.objects import Params
 from ganeti.model.params import Param
 from ganeti.model.traits import HypervisorTraits
@@ -40,9 +41,13 @@ TRAITS: Final = HypervisorTraits(
 
 
 class _Written(msgspec.Struct, frozen=True, kw_only=True):
-    """A guest as its file says. `boots` counts starts and reboots."""
+    """A guest as its file says. `boots` counts starts and reboots, `looks` how often its sending was watched."""
 
     state: GuestState
+    guest: Guest | None = None
+    phase: Literal["", "incoming", "sending", "sent"] = ""
+    resume: bool = True
+    looks: int = 0
     disks: tuple[str, ...] = ()
     user_shutdown: bool = False
     started_s: float = 0.0
@@ -72,6 +77,10 @@ class Driver:
         self._memory_node_mib = memory_node_mib
         self._cpu_total = cpu_total
         self._read: dict[str, _Written] = {}
+        self.migration_looks = 2
+        """For simulation: how often a sending is watched until it is over."""
+        self.migration_error = ""
+        """For simulation: what the next sendings end with instead."""
 
     async def start(self, guest: Guest, disks: Sequence[AttachedDisk], *, paused: bool = False) -> None:
         """See `Hypervisor.start`."""
@@ -91,6 +100,7 @@ class Driver:
         self._save(
             _Written(
                 state=state,
+                guest=guest,
                 disks=tuple(disk.uri or disk.path for disk in disks),
                 user_shutdown=guest.user_shutdown and bool(guest.hvparams.get("user_shutdown", True)),
                 started_s=self._clock.now_s(),
@@ -129,7 +139,7 @@ class Driver:
     async def state(self, name: str) -> GuestState | None:
         """See `Hypervisor.state`."""
         there = self._load(name)
-        return there.state if there is not None else None
+        return _told(there) if there is not None else None
 
     async def console(self, guest: Guest, *, host: str) -> Console:
         """See `Hypervisor.console`."""
@@ -153,6 +163,115 @@ class Driver:
     async def check(self, hvparams: Params) -> Sequence[str]:
         """See `Hypervisor.check`."""
         return ()
+
+    async def moving(self, guest: Guest) -> Moving:
+        """See `Migrating.moving`."""
+        there = self._running(guest, "move")
+        return Moving(
+            guest=there.guest or guest,
+            machine=NAME,
+            accelerator=NAME,
+            version=NAME,
+            memory_mib=there.state.memory_mib,
+            paused=there.state.status == "paused",
+        )
+
+    async def objections_to(self, moving: Moving, *, ignore_version: bool = False) -> Sequence[str]:
+        """See `Migrating.objections_to`."""
+        return ()
+
+    async def receive(
+        self, moving: Moving, disks: Sequence[AttachedDisk], *, address: str, peer: str, copies_disks: bool, pace: Pace
+    ) -> Landing:
+        """See `Migrating.receive`. Nothing travels: the memory of such a guest is its name."""
+        guest = moving.guest
+        _check_name(guest.name)
+        there = self._load(guest.name)
+        if there is not None and there.phase != "incoming" and there.state.status in ("running", "paused"):
+            raise Refused(WRONG_STATE, f"cannot receive {guest.name}: a guest of that name runs here", guest=guest.name)
+        self._files.make_dirs(self._directory)
+        state = GuestState(
+            name=guest.name,
+            hypervisor=NAME,
+            status="paused",
+            memory_mib=moving.memory_mib,
+            vcpus=guest.vcpus,
+            uuid=guest.uuid,
+        )
+        self._save(
+            _Written(
+                state=state,
+                guest=guest,
+                phase="incoming",
+                resume=not moving.paused,
+                disks=tuple(disk.uri or disk.path for disk in disks),
+                user_shutdown=guest.user_shutdown and bool(guest.hvparams.get("user_shutdown", True)),
+                started_s=self._clock.now_s(),
+            )
+        )
+        return Landing(name="", host=address, port=8102, disks_port=8103 if copies_disks and disks else None)
+
+    async def abort(self, guest: Guest) -> None:
+        """See `Migrating.abort`."""
+        there = self._load(guest.name)
+        if there is not None and there.phase == "incoming":
+            await self.stop(guest, force=True, timeout_s=0)
+
+    async def send(self, guest: Guest, landing: Landing, pace: Pace) -> None:
+        """See `Migrating.send`."""
+        there = self._running(guest, "send")
+        if there.phase:
+            return
+        resume = there.state.status == "running"
+        sending = msgspec.structs.replace(there, phase="sending", resume=resume, looks=0)
+        self._save(sending if pace.live else _with_state(sending, status="paused"))
+
+    async def watch(self, guest: Guest, *, within_s: float) -> Progress:
+        """See `Migrating.watch`. Each look is one step."""
+        there = self._running(guest, "send")
+        if there.phase == "":
+            return Progress(phase="none", error=f"{guest.name} is not being sent")
+        total_bytes = there.state.memory_mib * 2**20
+        if there.phase == "sending" and self.migration_error:
+            return Progress(phase="failed", error=self.migration_error)
+        looks = there.looks + 1
+        if there.phase == "sending" and looks < self.migration_looks:
+            self._save(msgspec.structs.replace(there, looks=looks))
+            sent_bytes = total_bytes * looks // self.migration_looks
+            return Progress(phase="memory", sent_bytes=sent_bytes, total_bytes=total_bytes, rounds=looks)
+        self._save(_with_state(msgspec.structs.replace(there, phase="sent", looks=looks), status="paused"))
+        return Progress(phase="completed", sent_bytes=total_bytes, total_bytes=total_bytes, rounds=looks)
+
+    async def switch(self, guest: Guest) -> None:
+        """See `Migrating.switch`."""
+        there = self._running(guest, "send")
+        if there.phase == "":
+            raise Failed(f"{guest.name} is not being sent", guest=guest.name)
+        self._save(_with_state(msgspec.structs.replace(there, phase="sent"), status="paused"))
+
+    async def keep(self, guest: Guest) -> None:
+        """See `Migrating.keep`."""
+        there = self._load(guest.name)
+        if there is not None and there.phase in ("sending", "sent"):
+            status = "running" if there.resume else "paused"
+            self._save(_with_state(msgspec.structs.replace(there, phase=""), status=status))
+
+    async def finish(self, guest: Guest, *, if_there: bool = False) -> None:
+        """See `Migrating.finish`."""
+        there = self._load(guest.name)
+        if there is None or there.phase not in ("incoming", ""):
+            if if_there:
+                return
+            raise Failed(f"the copy of {guest.name} that had arrived here is gone", guest=guest.name)
+        if there.phase == "incoming":
+            status = "running" if there.resume else "paused"
+            self._save(_with_state(msgspec.structs.replace(there, phase=""), status=status))
+
+    async def leave(self, guest: Guest) -> None:
+        """See `Migrating.leave`."""
+        there = self._load(guest.name)
+        if there is not None and there.phase == "sent":
+            await self.stop(guest, force=True, timeout_s=0)
 
     def guest_powers_off(self, name: str) -> None:
         """The guest shuts itself down, from the inside. For simulation and tests; nothing else calls it."""
@@ -180,7 +299,7 @@ class Driver:
 
     async def list(self) -> list[GuestState]:
         """See `Hypervisor.list`."""
-        return [written.state for written in self._all()]
+        return [_told(written) for written in self._all()]
 
     def _change(self, guest: Guest, deed: str, **fields: object) -> None:
         self._save(_with_state(self._running(guest, deed), **fields))
@@ -221,6 +340,12 @@ class Driver:
     def _real_cpus(self) -> int:
         lines = self._files.read("/proc/cpuinfo").decode(errors="replace").splitlines()
         return sum(line.startswith("processor") for line in lines)
+
+
+def _told(written: _Written) -> GuestState:
+    told: dict[str, Migration] = {"incoming": "arrived", "sent": "sent"}
+    migration = told.get(written.phase, "")
+    return msgspec.structs.replace(written.state, migration=migration) if migration else written.state
 
 
 def _with_state(written: _Written, **fields: object) -> _Written:

@@ -18,7 +18,8 @@ from ganeti.base.log import Log
 from ganeti.base.paths import Paths
 from ganeti.base.processes import Runner
 from ganeti.base.retry import attempts
-from ganeti.contract.guest import AttachedDisk, Console, Guest, GuestState, GuestStatus, HypervisorFacts
+from ganeti.contract.guest import AttachedDisk, Console, Guest, GuestState, GuestStatus, HypervisorFacts, Migration
+from ganeti.contract.migration import Landing, Moving, Pace, Progress
 from ganeti.contract.network import Network, Taps
 from ganeti.drivers.hypervisor.kvm import check, console
 from ganeti.drivers.hypervisor.kvm.argv import NO_SHUTDOWN
@@ -26,6 +27,9 @@ from ganeti.drivers.hypervisor.kvm.cgroups import Groups, scope_of
 from ganeti.drivers.hypervisor.kvm.host import Host
 from ganeti.drivers.hypervisor.kvm.launch import Launcher
 from ganeti.drivers.hypervisor.kvm.leftovers import Cleaner
+from ganeti.drivers.hypervisor.kvm.migration_source import Source
+from ganeti.drivers.hypervisor.kvm.migration_target import Target
+from ganeti.drivers.hypervisor.kvm.migration_tls import Keys
 from ganeti.drivers.hypervisor.kvm.monitor import CommandError, Disconnected, Monitor, session
 from ganeti.drivers.hypervisor.kvm.params import NAME, PARAMS
 from ganeti.drivers.hypervisor.kvm.process import GuestProcess, Processes
@@ -87,6 +91,27 @@ class Driver:
             processes=self._processes,
             groups=self._groups,
             book=self._book,
+        )
+        keys = Keys(files, self._places, certificate=paths.node_certificate, authority=paths.ca_certificate)
+        self._source = Source(
+            places=self._places,
+            host=self._host,
+            cleaner=self._cleaner,
+            book=self._book,
+            keys=keys,
+            find=self._find,
+            end=self._end,
+        )
+        self._target = Target(
+            files=files,
+            places=self._places,
+            host=self._host,
+            launcher=self._launcher,
+            cleaner=self._cleaner,
+            book=self._book,
+            keys=keys,
+            find=self._find,
+            end=self._end,
         )
         self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
         self._asked_to_stop: set[str] = set()
@@ -226,6 +251,60 @@ class Driver:
             await self._abandon(guest)
             raise
 
+    async def moving(self, guest: Guest) -> Moving:
+        """See `Migrating.moving`."""
+        async with self._lock(guest.name):
+            return await self._source.moving(guest)
+
+    async def objections_to(self, moving: Moving, *, ignore_version: bool = False) -> Sequence[str]:
+        """See `Migrating.objections_to`."""
+        return await self._target.objections_to(moving, ignore_version=ignore_version)
+
+    async def receive(
+        self, moving: Moving, disks: Sequence[AttachedDisk], *, address: str, peer: str, copies_disks: bool, pace: Pace
+    ) -> Landing:
+        """See `Migrating.receive`."""
+        check_name(moving.guest.name)
+        async with self._lock(moving.guest.name):
+            return await self._target.receive(
+                moving, disks, address=address, peer=peer, copies_disks=copies_disks, pace=pace
+            )
+
+    async def abort(self, guest: Guest) -> None:
+        """See `Migrating.abort`."""
+        async with self._lock(guest.name):
+            await self._target.abort(guest)
+
+    async def send(self, guest: Guest, landing: Landing, pace: Pace) -> None:
+        """See `Migrating.send`."""
+        async with self._lock(guest.name):
+            await self._source.send(guest, landing, pace)
+
+    async def watch(self, guest: Guest, *, within_s: float) -> Progress:
+        """See `Migrating.watch`."""
+        async with self._lock(guest.name):
+            return await self._source.watch(guest, within_s=within_s)
+
+    async def switch(self, guest: Guest) -> None:
+        """See `Migrating.switch`."""
+        async with self._lock(guest.name):
+            await self._source.switch(guest)
+
+    async def keep(self, guest: Guest) -> None:
+        """See `Migrating.keep`."""
+        async with self._lock(guest.name):
+            await self._source.keep(guest)
+
+    async def finish(self, guest: Guest, *, if_there: bool = False) -> None:
+        """See `Migrating.finish`."""
+        async with self._lock(guest.name):
+            await self._target.finish(guest, if_there=if_there)
+
+    async def leave(self, guest: Guest) -> None:
+        """See `Migrating.leave`."""
+        async with self._lock(guest.name):
+            await self._source.leave(guest)
+
     def _lock(self, name: str) -> asyncio.Lock:
         return self._locks.setdefault(name, asyncio.Lock())
 
@@ -284,7 +363,17 @@ class Driver:
             cpu_s=self._processes.cpu_s(process),
             uuid=process.uuid,
             pid=process.pid,
+            migration=self._migration(name, run_state),
         )
+
+    def _migration(self, name: str, run_state: str | None) -> Migration:
+        """Whether a process is a copy that may not be the guest any more, or not yet."""
+        runtime = self._book.load(name)
+        if runtime is None or run_state in _RUNNING:
+            return ""
+        if runtime.phase == "incoming":
+            return "incoming" if run_state == "inmigrate" else "arrived"
+        return "sent" if runtime.phase == "sending" and runtime.resume else ""
 
     def _look_at_dead(self, name: str) -> GuestState | None:
         if self._is_being_changed(name):

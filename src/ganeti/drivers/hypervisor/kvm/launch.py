@@ -6,12 +6,15 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+import msgspec
+
 from ganeti.base.clock import Clock
 from ganeti.base.errors import ENVIRONMENT, Failed, Refused
 from ganeti.base.files import Files
 from ganeti.base.log import Log
 from ganeti.base.processes import Runner, last_lines
 from ganeti.contract.guest import AttachedDisk, Guest
+from ganeti.contract.migration import Moving
 from ganeti.contract.network import Network, Taps
 from ganeti.drivers.hypervisor.kvm import argv as command_line
 from ganeti.drivers.hypervisor.kvm import pinning
@@ -26,6 +29,7 @@ from ganeti.drivers.network.taps import tap_name
 LAUNCH_LIMIT_S: Final = 180.0
 """Loading a kernel and preallocating memory take time on a busy host."""
 
+WAIT_FOR_GUEST: Final = ("-incoming", "defer")
 _ENVIRONMENT: Final = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
 log = Log(__name__)
 
@@ -60,8 +64,11 @@ class Launcher:
         self._groups = groups
         self._book = book
 
-    async def plan(self, guest: Guest, disks: Sequence[AttachedDisk]) -> Runtime:
-        """Decide everything; nothing is changed. `Refused` when the guest cannot run here as asked."""
+    async def plan(self, guest: Guest, disks: Sequence[AttachedDisk], *, moving: Moving | None = None) -> Runtime:
+        """Decide everything; nothing is changed. `Refused` when the guest cannot run here as asked.
+
+        With `moving` it will wait for the guest to come from another host, in the machine that it has there.
+        """
         for nic in guest.nics:
             if nic.mode not in self._networks:
                 there = ", ".join(sorted(self._networks)) or "none"
@@ -76,8 +83,12 @@ class Launcher:
             raise Refused(ENVIRONMENT, objection)
         about = await self._host.about(program)
         wanted = guest.hvparams["machine_version"] or about.default_machine
+        if moving is not None:
+            wanted = moving.machine
         kind, comma, more = wanted.partition(",")
         accelerator = self._host.accelerator(guest.hvparams)
+        if moving is not None:
+            accelerator = "kvm" if moving.accelerator == "kvm" else "tcg"
         settings = command_line.Settings(
             program=program,
             version=about.version,
@@ -91,10 +102,11 @@ class Launcher:
         taps = {nic.index: tap_name(guest.uuid, nic.index) for nic in guest.nics}
         return Runtime(
             phase="starting",
+            resume=moving is None or not moving.paused,
             guest=guest,
             disks=tuple(disks),
             taps=tuple(TapUsed(index=index, interface=interface) for index, interface in taps.items()),
-            argv=command_line.build(guest, disks, taps, settings),
+            argv=command_line.build(guest, disks, taps, settings) + (WAIT_FOR_GUEST if moving is not None else ()),
             machine=settings.machine,
             accelerator=accelerator,
             started_s=self._clock.now_s(),
@@ -126,17 +138,7 @@ class Launcher:
                 guest=guest.name,
                 stderr=said,
             ) from error
-        return Runtime(
-            phase="started",
-            guest=guest,
-            disks=runtime.disks,
-            taps=runtime.taps,
-            argv=runtime.argv,
-            machine=runtime.machine,
-            accelerator=runtime.accelerator,
-            pid=process.pid,
-            started_s=runtime.started_s,
-        )
+        return msgspec.structs.replace(runtime, phase="started", pid=process.pid)
 
     async def _connect(self, runtime: Runtime) -> None:
         guest = runtime.guest

@@ -16,6 +16,7 @@ from ganeti.base.errors import ENVIRONMENT, WRONG_INPUT, Refused
 from ganeti.base.files import Files
 from ganeti.base.paths import Paths
 from ganeti.contract.guest import AttachedDisk, Guest
+from ganeti.contract.migration import Landing, Pace
 
 Socket = Literal["monitor", "qmp", "serial", "qga"]
 
@@ -34,10 +35,12 @@ class TapUsed(msgspec.Struct, frozen=True, kw_only=True):
 class Runtime(msgspec.Struct, frozen=True, kw_only=True):
     """A guest as it was started. `phase` is `starting` until everything of it was set up.
 
+    `incoming` is a copy that waits for its memory, or has it and may not go on yet; `sending` a guest that is being
+    sent, or was. `resume`: it is to run when that is over; `landing` and `pace` say where it goes and how.
     `machine` is the full machine type: it stays the same for as long as the guest runs, also across hosts.
     """
 
-    phase: Literal["starting", "started"]
+    phase: Literal["starting", "started", "incoming", "sending"]
     guest: Guest
     disks: tuple[AttachedDisk, ...] = ()
     taps: tuple[TapUsed, ...] = ()
@@ -46,6 +49,9 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True):
     accelerator: str = ""
     pid: int | None = None
     started_s: float = 0.0
+    resume: bool = True
+    landing: Landing | None = None
+    pace: Pace = Pace()
     format: int = 1
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from ganeti.base.errors import Failed, Refused
-from ganeti.lab import groups
+from ganeti.lab import groups, loops
 from ganeti.lab.host import Host
 from ganeti.lab.lab import Lab
 from ganeti.lab.record import BASE
@@ -369,6 +369,23 @@ def test_labs_side_by_side_do_not_touch(lab: Lab, name: str) -> None:
         other.kill("node1")
         assert lab.host("node1").is_on()
     assert reaches(lab, "node1", "node2")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/loop-control"), reason="no loop devices on this machine")
+def test_loop_devices_are_freed_with_their_host(name: str) -> None:
+    """They belong to the machine: only files behind them tell whose they are."""
+    attach = "for f in /srv/ganeti/a /root/b /tmp/c; do truncate -s 10M $f && losetup -f --show $f || exit 1; done"
+    with Lab(nodes=2, name=name, kvm=False) as lab:
+        by_host = {host: lab.host(host).run(["sh", "-c", attach]).stdout.split() for host in ("node1", "node2")}
+
+        def attached() -> set[str]:
+            return {loop.device for loop in loops.in_use()}
+
+        assert attached() >= {*by_host["node1"], *by_host["node2"]}
+        lab.kill("node1")
+        assert not attached() & set(by_host["node1"])
+        assert attached() >= set(by_host["node2"])
+    assert not attached() & set(by_host["node2"])
 
 
 def test_down_leaves_nothing_and_can_be_repeated(name: str) -> None:

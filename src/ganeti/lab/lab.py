@@ -24,7 +24,7 @@ import msgspec
 
 from ganeti.base.errors import ENVIRONMENT, WRONG_INPUT, WRONG_STATE, Failed, Refused
 from ganeti.base.processes import last_lines
-from ganeti.lab import groups, keeper
+from ganeti.lab import groups, keeper, loops
 from ganeti.lab.boot import BootHost, BootOrder, Word
 from ganeti.lab.disk import SSHD_SEARCH_PATH
 from ganeti.lab.host import Host, inside_network
@@ -336,14 +336,29 @@ class Lab:
     def _power_off(self, state: LabState, host: HostPlan) -> LabState:
         first = state.hosts[host.name].first
         self._in_fabric(state, ["ip", "-batch", "-"], unplug_script(host))
+        loops_of_host = self._loops(state, [host])
         if first is not None:
             first.kill(within_s=END_WITHIN_S)
+        loops.free(loops_of_host)
         # The kernel may have taken the cables away with the host's network, and may be just about to.
         self._in_fabric(state, ["ip", "-force", "-batch", "-"], remove_script(host), may_fail=True)
         off = msgspec.structs.replace(state.hosts[host.name], first=None)
         state = msgspec.structs.replace(state, hosts=state.hosts | {host.name: off})
         self._record.save(state)
         return state
+
+    def _loops(self, state: LabState, hosts: Iterable[HostPlan]) -> list[loops.Loop]:
+        """The loop devices over files of these hosts: on their disks and in their memory while they are on, in srv."""
+        memory: set[tuple[int, int]] = set()
+        for host in hosts:
+            first = state.hosts[host.name].first
+            if first is not None and first.alive():
+                memory |= loops.memory_file_systems(Path(f"/proc/{first.pid}/mountinfo").read_text())
+                # What is on the host's own disk has a device number that no mount shows: ask a file that is there.
+                written = os.stat(f"/proc/{first.pid}/root/etc/hostname").st_dev
+                memory.add((os.major(written), os.minor(written)))
+        srv = [self._record.host(host.name) / "srv" for host in hosts]
+        return loops.over(loops.in_use(), memory=memory, directories=srv)
 
     def _cut(self, host: HostPlan, direction: Direction, *, cut: bool) -> None:
         state = self.state()
@@ -371,7 +386,10 @@ class Lab:
             state = self.state()
         except (Failed, Refused):
             state = None  # unreadable or never written: the control groups know the processes
+        left = [] if state is None else self._loops(state, state.plan.hosts)
+        left += loops.over(loops.in_use(), memory=set(), directories=[self._record.shared])
         self._end_processes(state)
+        loops.free(left)
         groups.remove_lab(self.name)
         shutil.rmtree(self._record.directory)
         try:

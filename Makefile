@@ -58,6 +58,19 @@ format: env ## Format the code and mend what ruff can mend
 bench: env ## Measure speed
 	$(BIN)/python -m bench $(ARGS)
 
+.PHONY: docs
+docs: env ## Write the pages in docs/reference anew, from the declarations
+	$(BIN)/python -m ganeti.main.reference docs/reference
+
+.PHONY: man
+man: env ## Write the manual pages into build/man
+	$(BIN)/python -m ganeti.cli.man build/man
+
+.PHONY: completion
+completion: env ## Write the completion for bash into build/completion
+	@mkdir -p build/completion
+	$(BIN)/python -m ganeti.cli.completion >build/completion/ganeti
+
 .PHONY: lock
 lock: env ## Write the locks in requirements/ anew
 	@scripts/lock $(ARGS)

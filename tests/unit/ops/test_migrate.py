@@ -321,3 +321,22 @@ async def test_an_instance_that_runs_twice_is_left_to_its_operator(world: World)
     code, sentence = await world.refused(OP, instance_name="web1", cleanup=True)
     assert code == "wrong_state"
     assert "node1.example.com and node2.example.com" in sentence
+
+
+async def test_a_node_is_emptied_by_a_job_for_each_instance(world: World) -> None:
+    await shared(world)
+    await world.add_instance("db1", number=9, template="sharedfile")
+    await world.done("OP_INSTANCE_STARTUP", instance_name="db1")
+    result = await world.done("OP_NODE_MIGRATE", node_name="node1", target_node="node3")
+    assert [accepted for accepted, _ in result["jobs"]] == [True, True]
+    assert [job.status for job in world.submitted if job.ops[0].op_id == OP] == ["success", "success"]
+    assert await states(world) == {3: "running"}
+    assert await states(world, f"db1.{DOMAIN}") == {3: "running"}
+
+
+@pytest.mark.parametrize("target,words", [("node1", "its own target"), ("node2", "is drained")])
+async def test_emptying_a_node_is_refused(world: World, target: str, words: str) -> None:
+    await shared(world)
+    world.put(changed(world.picture.nodes[NODE2], 0, drained=True))
+    _, sentence = await world.refused("OP_NODE_MIGRATE", node_name="node1", target_node=target)
+    assert words in sentence

@@ -7,8 +7,8 @@ from ganeti.cli.declare import Group
 GROUP = Group(
     "node",
     "look after the hosts of the cluster",
-    "add-tags info list list-fields list-tags remove-tags",
+    "add modify remove add-tags failover info list list-fields list-tags migrate remove-tags",
     aliases={"show": "info"},
-    later="add evacuate failover health list-drbd list-storage migrate modify modify-storage power powercycle remove"
+    later="evacuate health list-drbd list-storage modify-storage power powercycle "
     " repair-storage restricted-command volumes",
 )

@@ -5,9 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from ganeti.base.ids import Ids
+from ganeti.contract.hooks import Hooks
 from ganeti.contract.operation import Asker, Context, Locks, Operation, Outcome, operation
 from ganeti.contract.view import View
-from ganeti.ops.parts import cleaning_up, failing_over, instances, targets
+from ganeti.ops.parts import cleaning_up, failing_over, instances, moves, targets
 
 
 class InstanceFailoverParams(instances.InstanceParams, frozen=True, kw_only=True, tag="OP_INSTANCE_FAILOVER"):
@@ -62,6 +63,16 @@ class InstanceFailover(Operation[InstanceFailoverParams, Facts, Decision]):
             ignore_ipolicy=params.ignore_ipolicy,
             timeout_s=params.shutdown_timeout,
         )
+
+    def hooks(self, params: InstanceFailoverParams, plan: Decision, view: View) -> Hooks:
+        """On the master, where it was and where it goes."""
+        own = {
+            "FAILOVER_CLEANUP": params.cleanup,
+            "IGNORE_CONSISTENCY": params.ignore_consistency,
+            "SHUTDOWN_TIMEOUT": params.shutdown_timeout,
+        }
+        target = plan.owner if isinstance(plan, cleaning_up.CleanupPlan) else plan.target
+        return moves.hooks_of(view, plan.instance, target, path="instance-failover", own=own, source_may_be_dead=True)
 
     async def run(self, ctx: Context, params: InstanceFailoverParams, plan: Decision) -> Outcome:
         """Stop, change the owner, start."""

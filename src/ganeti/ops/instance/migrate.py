@@ -8,11 +8,12 @@ import msgspec
 
 from ganeti.base.errors import WRONG_INPUT, Refused
 from ganeti.base.ids import Ids
+from ganeti.contract.hooks import Hooks
 from ganeti.contract.operation import Asker, Context, Locks, Operation, Outcome, operation
 from ganeti.contract.view import View
 from ganeti.model import effective
-from ganeti.model.objects import Instance
-from ganeti.ops.parts import cleaning_up, failing_over, instances, migrating, targets
+from ganeti.model.objects import Instance, Uuid
+from ganeti.ops.parts import cleaning_up, failing_over, instances, migrating, moves, targets
 
 SHUTDOWN_WITHIN_S = 120
 """When it turns out to be a failover: how long the guest has to shut down."""
@@ -92,6 +93,15 @@ class InstanceMigrate(Operation[InstanceMigrateParams, Facts, Decision]):
                     ignore_ipolicy=params.ignore_ipolicy,
                 )
 
+    def hooks(self, params: InstanceMigrateParams, plan: Decision, view: View) -> Hooks:
+        """On the master, where it was and where it goes."""
+        own = {
+            "ALLOW_RUNTIME_CHANGES": params.allow_runtime_changes,
+            "MIGRATE_CLEANUP": params.cleanup,
+            "MIGRATE_LIVE": isinstance(plan, migrating.MigrationPlan) and plan.pace.live,
+        }
+        return moves.hooks_of(view, plan.instance, _target(plan), path="instance-migrate", own=own)
+
     async def run(self, ctx: Context, params: InstanceMigrateParams, plan: Decision) -> Outcome:
         """Do it."""
         match plan:
@@ -109,6 +119,10 @@ class InstanceMigrate(Operation[InstanceMigrateParams, Facts, Decision]):
 
 def _wanted(params: InstanceMigrateParams) -> str | None:
     return params.target_node_uuid or params.target_node
+
+
+def _target(plan: Decision) -> Uuid:
+    return plan.owner if isinstance(plan, cleaning_up.CleanupPlan) else plan.target
 
 
 def _always_fails_over(view: View, instance: Instance) -> bool:

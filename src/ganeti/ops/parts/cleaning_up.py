@@ -1,4 +1,4 @@
-"""After a move that nobody could bring to its end: where does the instance run, and what is left elsewhere?
+"""Mend what a move left that nobody brought to its end: where the instance runs, and what is left elsewhere.
 
 It runs where a guest is that is no copy. When there are only copies, the one on its primary node counts, since the
 configuration names the owner; then one that was sent; then one that has arrived.

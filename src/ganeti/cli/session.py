@@ -5,20 +5,23 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Any, TextIO
+    from typing import Any, Protocol, TextIO
 
     from ganeti.base.paths import Paths
     from ganeti.client.master import Master
 
     Local = Callable[[dict[str, Any], list[str]], int]
 
+    class RunProgram(Protocol):
+        def __call__(self, argv: list[str], stdin: bytes | None = None) -> int: ...
+
 
 class Session:
     """One run of one command.
 
     `now_ns`: nanoseconds since the epoch. `locals`: commands that work without a master, by "GROUP COMMAND".
-    `open_terminal`: the terminal for questions, or `OSError` where there is none. `run_program(argv)` runs a program
-    on this terminal and returns its exit status.
+    `open_terminal`: the terminal for questions, or `OSError` where there is none. `run_program(argv, stdin)` runs a program
+    on this terminal, with the bytes `stdin` as its input if given, and returns its exit status.
     """
 
     def __init__(
@@ -32,7 +35,7 @@ class Session:
         locals: Mapping[str, str],
         load_local: Callable[[str], Local],
         open_terminal: Callable[[], TextIO],
-        run_program: Callable[[list[str]], int],
+        run_program: RunProgram,
     ) -> None:
         self.paths = paths
         self.environ = environ

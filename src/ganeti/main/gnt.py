@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 LOCAL_COMMANDS = {
     "cluster init": "ganeti.main.bootstrap:init",
     "cluster destroy": "ganeti.main.bootstrap:destroy",
+    "cluster master-failover": "ganeti.main.failover:master_failover",
+    "cluster master-ping": "ganeti.main.failover:master_ping",
 }
 """Commands that do their work here and not in the master: `function(options, arguments) -> exit status`."""
 
@@ -114,7 +116,7 @@ def _open_terminal() -> TextIO:
     return TextIOWrapper(terminal, encoding="utf-8", errors="replace")
 
 
-def _run_program(argv: list[str]) -> int:
+def _run_program(argv: list[str], stdin: bytes | None = None) -> int:
     import subprocess
 
-    return subprocess.run(argv, check=False).returncode
+    return subprocess.run(argv, check=False, input=stdin).returncode

@@ -121,6 +121,11 @@ class Traces:
         begin = "" if not content or content.endswith(b"\n") else "\n"
         self._files.append(path, f"{begin}{text}\n".encode(), mode=mode)
 
+    def expect_address(self, address: str, prefix: int, device: str) -> None:
+        """The device shall have that address from the next `ensure_addresses` on, and no other of the cluster."""
+        self._recorded = [trace for trace in self._recorded if not isinstance(trace, HostAddress)]
+        self._record(HostAddress(address=address, prefix=prefix, device=device))
+
     async def add_address(self, address: str, prefix: int, device: str) -> None:
         """Give the device an address."""
         self._record(HostAddress(address=address, prefix=prefix, device=device))

@@ -73,7 +73,7 @@ class Shell:
 
             return function
 
-        def run_program(argv: list[str]) -> int:
+        def run_program(argv: list[str], stdin: bytes | None = None) -> int:
             self.programs.append(argv)
             return 0
 

@@ -7,9 +7,9 @@ from ganeti.cli.declare import Group
 GROUP = Group(
     "cluster",
     "set up and look after the cluster as a whole",
-    "add-tags destroy getmaster info init join-token list-tags modify queue remove-tags search-tags show-ispecs-cmd verify verify-disks version"
-    " watcher",
+    "activate-master-ip deactivate-master-ip master-failover master-ping redist-conf"
+    " add-tags destroy getmaster info init join-token list-tags modify queue remove-tags search-tags show-ispecs-cmd"
+    " verify verify-disks version watcher",
     aliases={"show": "info", "masterfailover": "master-failover"},
-    later="activate-master-ip command copyfile deactivate-master-ip epo master-failover master-ping redist-conf rename"
-    " renew-crypto repair-disk-sizes upgrade",
+    later="command copyfile epo rename renew-crypto repair-disk-sizes upgrade",
 )

@@ -9,6 +9,6 @@ GROUP = Group(
     "look after the hosts of the cluster",
     "add modify remove add-tags failover info list list-fields list-tags migrate remove-tags",
     aliases={"show": "info"},
-    later="evacuate health list-drbd list-storage modify-storage power powercycle "
+    later="evacuate health list-drbd list-storage modify-storage power powercycle"
     " repair-storage restricted-command volumes",
 )

@@ -104,11 +104,12 @@ async def leave(host: Host, call: NodeLeave) -> None:
     paths = host.paths
     for path in (paths.node_settings, paths.node_certificate, paths.ca_certificate, paths.ca_key, paths.epoch):
         host.files.remove(path)
-    for name in host.files.list_dir(paths.data):
-        if name.startswith("ssconf_"):
-            host.files.remove(f"{paths.data}/{name}")
     if host.replica is not None:
         await host.replica.remove()
+    # Also what it has from the time when it was the master: a host that joins again starts with nothing.
+    for name in host.files.list_dir(paths.data):
+        if host.files.kind(f"{paths.data}/{name}") == "file":
+            host.files.remove(f"{paths.data}/{name}")
     links = f"{paths.run}/instance-disks"
     for name in host.files.list_dir(links):
         if not host.files.exists(f"{links}/{name}"):

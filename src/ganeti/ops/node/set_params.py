@@ -12,7 +12,7 @@ from ganeti.contract.view import View
 from ganeti.model import effective
 from ganeti.model.objects import Node, Params, changed
 from ganeti.model.params import own_values
-from ganeti.ops.parts import hooks
+from ganeti.ops.parts import hooks, membership
 
 
 class NodeSetParamsParams(OpParams, frozen=True, kw_only=True, tag="OP_NODE_SET_PARAMS"):
@@ -39,7 +39,6 @@ class NodeSetParamsParams(OpParams, frozen=True, kw_only=True, tag="OP_NODE_SET_
 _LATER: Final = {
     "hv_state": "declared hypervisor state",
     "disk_state": "declared disk state",
-    "auto_promote": "promoting other nodes (--auto-promote)",
     "secondary_ip": "another secondary address (-s)",
 }
 _ROLES: Final = ("master_candidate", "offline", "drained")
@@ -68,12 +67,19 @@ class NodeSetParams(ConfigOperation[NodeSetParamsParams]):
             own = own_values(effective.NODE, node.ndparams, params.ndparams, where=f"node {node.name}")
             fields["ndparams"] = own
             result += [[f"ndparams/{name}", own.get(name, "default")] for name in params.ndparams]
+        promoted: list[Node] = []
+        if params.auto_promote and fields.get("master_candidate") is False:
+            promoted = membership.promoted(view.picture, without=[node.uuid])
+            result += [[f"{each.name}/master_candidate", True] for each in promoted]
         if not result:
             asked = [name for name in _FLAGS if getattr(params, name) is not None]
             if not asked:
                 raise Refused(WRONG_INPUT, "no change was asked for")
             return SimplePlan(result=[])
-        return SimplePlan(result=result, dry_result=result, change=Change(put=(changed(node, view.now_s, **fields),)))
+        others = (changed(each, view.now_s, master_candidate=True) for each in promoted)
+        return SimplePlan(
+            result=result, dry_result=result, change=Change(put=(changed(node, view.now_s, **fields), *others))
+        )
 
     def hooks(self, params: NodeSetParamsParams, plan: SimplePlan, view: View) -> Hooks | None:
         """On the master and the node, which is told as it will be; none when nothing changes."""
@@ -136,7 +142,7 @@ def _check_master(node: Node, after: dict[str, Any]) -> None:
 
 def _check_candidates(params: NodeSetParamsParams, view: View, node: Node, after: dict[str, Any]) -> None:
     """A demotion may not leave fewer candidates than wanted while there are nodes that could be."""
-    if not node.master_candidate or after["master_candidate"] or params.force:
+    if not node.master_candidate or after["master_candidate"] or params.force or params.auto_promote:
         return
     others = [each for each in view.picture.nodes.values() if each.uuid != node.uuid]
     able = [each for each in others if each.master_capable and not each.offline and not each.drained]

@@ -107,6 +107,7 @@ _METAVARS = {
     SIZE: "SIZE",
     INT: "N",
     BOOL: "yes|no",
+    LIST: "NAME,...",
     KEYVAL: "KEY=VALUE,...",
     PRIVATE: "KEY=VALUE,...",
     IDENT: "NAME:KEY=VALUE,...",

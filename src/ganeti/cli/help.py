@@ -26,8 +26,9 @@ def group_help(group: Group) -> str:
         text = textwrap.wrap(group.command(name).summary, WIDTH - width - 4)
         lines.append(f" {name:<{width}} - {text[0]}")
         lines.extend(" " * (width + 4) + line for line in text[1:])
-    if group.aliases:
-        shown = ", ".join(f"{alias} = {name}" for alias, name in sorted(group.aliases.items()))
+    aliases = sorted((alias, name) for alias, name in group.aliases.items() if name in group.commands)
+    if aliases:
+        shown = ", ".join(f"{alias} = {name}" for alias, name in aliases)
         lines += ["", f"Also: {shown}"]
     return "\n".join([*lines, ""])
 

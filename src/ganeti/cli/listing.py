@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ganeti.cli import table
 from ganeti.cli.declare import FORMAT, STRING, Argument, Command, Option
+from ganeti.cli.output import STRUCTURED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,9 +27,10 @@ UNITS = Option(
 OUTPUT = Option(
     "-o --output",
     "columns, parted by commas; with + in front they are added to the usual ones;"
-    " 'json' or 'yaml' alone stands for --format",
+    " 'json' or 'yaml' alone stands for --format, and leaves the columns as they are",
     kind=STRING,
     metavar="FIELDS",
+    repeat=True,
 )
 VERBOSE = Option("-v --verbose", "missing values as (unknown), (nodata), (unavail), (offline)")
 FILTER = Option("-F --filter", "the argument is a filter, also if it looks like a name")
@@ -89,14 +91,15 @@ def fields_command(what: str, summary: str) -> Command:
         run,
         summary,
         arguments=(Argument("FIELD", 0, None),),
-        options=(NO_HEADERS, SEPARATOR, FORMAT),
+        options=(NO_HEADERS, SEPARATOR, *STRUCTURED),
         examples=[("What 'list -o' understands", f"gnt-{what} list-fields")],
     )
 
 
-def chosen_fields(output: str | None, usual: str) -> list[str]:
-    """The columns -o asks for."""
-    if not output or output in FORMATS:
+def chosen_fields(outputs: Sequence[str] | None, usual: str) -> list[str]:
+    """The columns that the last -o with columns asks for."""
+    output = next((each for each in reversed(outputs or ()) if each and each not in FORMATS), None)
+    if output is None:
         return usual.split(",")
     if output.startswith("+"):
         return [*usual.split(","), *[name for name in output[1:].split(",") if name]]
@@ -105,10 +108,11 @@ def chosen_fields(output: str | None, usual: str) -> list[str]:
 
 def chosen_format(options: Options) -> str | None:
     """`json`, `yaml`, or None for a table."""
-    if options["format"]:
+    if options.get("format"):
         return str(options["format"])
-    output = options.get("output")
-    return output if output in FORMATS else None
+    given = options.get("output") or ()
+    outputs = [given] if isinstance(given, str) else given
+    return next((each for each in reversed(outputs) if each in FORMATS), None)
 
 
 def show(

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ganeti.cli.instance import devices
+from ganeti.cli.programs import GROUPS
 from tests.unit.cli.conftest import NOW_NS, Shell
 from tests.unit.cli.fake_master import FakeMaster, refusal
 
@@ -583,6 +584,30 @@ def test_lists_and_infos_as_json_and_yaml(shell: Shell, master: FakeMaster) -> N
     master.answers["/info/node"] = [node]
     assert json.loads(shell("gnt-node", "info", "-o", "json").out) == [node]
     assert yaml.safe_load(shell("gnt-node", "info", "--format=yaml").out) == [node]
+
+
+def test_a_format_goes_with_columns_however_it_is_said(shell: Shell, master: FakeMaster) -> None:
+    master.columns = {"name": ("Instance", "text")}
+    master.rows = [[[0, "web1"]]]
+    for words in (["-o", "name", "--output", "json"], ["--output=json", "-o", "name"], ["-o", "name", "--format=json"]):
+        assert json.loads(shell("gnt-instance", "list", *words).out) == [{"name": "web1"}]
+    unknown = shell("gnt-instance", "list", "-o", "foo", "-o", "json")
+    assert (unknown.status, json.loads(unknown.out)) == (14, [{"foo": None}])
+    assert shell("gnt-instance", "list", "-o", "status", "-o", "name").out.splitlines()[0] == "Instance"
+
+
+def test_columns_are_told_as_json(shell: Shell, master: FakeMaster) -> None:
+    master.answers["/query-fields"] = {"fields": [{"name": "name", "title": "Instance", "kind": "text", "doc": "Name"}]}
+    told = [{"name": "name", "title": "Instance", "description": "Name"}]
+    for option in ("--output=json", "--format=json"):
+        assert json.loads(shell("gnt-instance", "list-fields", option).out) == told
+
+
+def test_help_offers_no_other_name_for_what_is_not_there(shell: Shell) -> None:
+    for group in GROUPS:
+        offered = shell(group.program, "--help").out.partition("Also: ")[2]
+        for pair in filter(None, offered.strip().split(", ")):
+            assert pair.split(" = ")[1] in group.commands
 
 
 def test_further_options_from_the_environment(shell: Shell, master: FakeMaster) -> None:

@@ -15,12 +15,18 @@ if TYPE_CHECKING:
 
 TEMPLATES = ("blockdev", "diskless", "drbd", "ext", "file", "gluster", "plain", "rbd", "sharedfile")
 
-TEMPLATE = Option("-t --disk-template", "how disks are stored", choices=TEMPLATES, param="disk_template")
+TEMPLATE = Option(
+    "-t --disk-template", "how disks are stored", choices=TEMPLATES, param="disk_template", metavar="TEMPLATE"
+)
 FILE_DRIVER = Option(
     "--file-driver", "driver of file disks", choices=("loop", "blktap", "blktap2"), param="file_driver"
 )
 FILE_DIR = Option(
-    "--file-storage-dir", "directory below the cluster's, for file disks", kind=STRING, param="file_storage_dir"
+    "--file-storage-dir",
+    "directory below the cluster's, for file disks",
+    kind=STRING,
+    param="file_storage_dir",
+    metavar="DIR",
 )
 DISK = Option(
     "--disk",
@@ -63,7 +69,7 @@ INSTALL_TIMEOUT = Option(
 FORCE_VARIANT = Option(
     "--force-variant", "accept a variant that the operating system does not declare", param="force_variant"
 )
-IALLOCATOR = Option("-I --iallocator", "who chooses the node", kind=STRING, param="iallocator")
+IALLOCATOR = Option("-I --iallocator", "who chooses the node", kind=STRING, param="iallocator", metavar="NAME")
 IGNORE_IPOLICY = Option("--ignore-ipolicy", "a breach of the instance policy is only a warning", param="ignore_ipolicy")
 CONFLICTS = Option(
     "--no-conflicts-check", "do not ask whether an address belongs to a network", off=True, param="conflicts_check"
@@ -84,7 +90,7 @@ OPTIONS = (
         metavar="NODE[:NODE]",
         complete="node",
     ),
-    Option("-g --node-group", "choose a node of this group", kind=STRING, param="group_name"),
+    Option("-g --node-group", "choose a node of this group", kind=STRING, param="group_name", metavar="GROUP"),
     IALLOCATOR,
     BACKEND,
     Option(
@@ -177,7 +183,7 @@ COMMAND = Command(
         ("A small machine with one disk", "gnt-instance add -t file -s 10G -o tiny web1.example.com"),
         (
             "Two disks, more memory, an address",
-            "gnt-instance add -t plain --disk 0:size=10G --disk 1:size=100G,mode=ro -B memory=4G,vcpus=2 --net 0:ip=192.0.2.10 -o tiny db1.example.com",
+            "gnt-instance add -t file --disk 0:size=10G --disk 1:size=100G,mode=ro -B memory=4G,vcpus=2 --net 0:ip=192.0.2.10 -o tiny db1.example.com",
         ),
         ("See what would happen", "gnt-instance add --dry-run -t file -s 10G -o tiny web2.example.com"),
     ],

@@ -42,7 +42,12 @@ OPTIONS = (
     ),
     add.IALLOCATOR,
     Option(
-        "--new-primary", "another primary node, in the configuration only", kind=STRING, param="pnode", complete="node"
+        "--new-primary",
+        "another primary node, in the configuration only",
+        kind=STRING,
+        param="pnode",
+        metavar="NODE",
+        complete="node",
     ),
     Option("--offline", "mark it as offline: it cannot be started"),
     Option("--online", "mark it as usable again"),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ganeti.cli import listing
-from ganeti.cli.declare import FORMAT, NO_JOB_PRIORITY, Command, Option
+from ganeti.cli.declare import NO_JOB_PRIORITY, Command
+from ganeti.cli.output import STRUCTURED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,8 +38,7 @@ COMMAND = Command(
     "List the operating systems that can be installed, with their variants",
     options=(
         listing.NO_HEADERS,
-        Option("-o --output", "print as JSON or YAML instead", choices=("json", "yaml"), extra=True),
-        FORMAT,
+        *STRUCTURED,
         NO_JOB_PRIORITY,
     ),
     examples=[("Names only", "gnt-os list --no-headers")],

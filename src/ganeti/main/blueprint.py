@@ -115,7 +115,7 @@ def draw(
         primary_ip_family=family,
         enabled_hypervisors=hypervisors,
         enabled_disk_templates=templates,
-        hvparams=_hvparams(options, hypervisors, catalog),
+        hvparams=_kernels(_hvparams(options, hypervisors, catalog), hypervisors, facts, catalog, said.append),
         beparams=_beparams(options),
         nicparams=nicparams,
         ndparams=own_values(
@@ -253,6 +253,26 @@ def _hvparams(options: Mapping[str, Any], enabled: tuple[str, ...], catalog: Cat
             traits.params, result.get(hypervisor, {}), asked, where=f"hypervisor {hypervisor}", cluster_level=True
         )
     return {hypervisor: own for hypervisor, own in result.items() if own}
+
+
+def _kernels(
+    own: Mapping[str, Params],
+    enabled: tuple[str, ...],
+    facts: HostFacts,
+    catalog: Catalog,
+    say: Callable[[str], None],
+) -> dict[str, Params]:
+    """Guests boot from their disks where nobody named a kernel and the built-in one is not on this host."""
+    result = dict(own)
+    for hypervisor in enabled:
+        kernel = defaults(catalog.hypervisor(hypervisor).params).get("kernel_path")
+        if kernel and "kernel_path" not in own.get(hypervisor, {}) and kernel not in facts.boot_files:
+            result[hypervisor] = {**own.get(hypervisor, {}), "kernel_path": ""}
+            say(
+                f"kernel of new instances: each has its own on its disk (there is no {kernel}; "
+                f"-H {hypervisor}:kernel_path=FILE is one for all)"
+            )
+    return result
 
 
 def _diskparams(options: Mapping[str, Any], enabled: tuple[str, ...], catalog: Catalog) -> dict[str, Params]:

@@ -42,6 +42,8 @@ class HostFacts(msgspec.Struct, frozen=True, kw_only=True):
     bridges: tuple[str, ...] = ()
     dom0: bool = False
     volume_groups: dict[str, float] = {}
+    boot_files: tuple[str, ...] = ()
+    """What is in /boot: kernels that guests could share."""
     member_of: str | None = None
     """The name of the cluster this host is in."""
     leftovers: tuple[str, ...] = ()
@@ -98,6 +100,7 @@ class Detector:
             bridges=bridges,
             dom0=self._is_dom0(),
             volume_groups=await self._volume_groups(),
+            boot_files=tuple(f"/boot/{name}" for name in self._files.list_dir("/boot")),
             member_of=member_of(self._files, self._paths),
             leftovers=tuple(files_below(self._files, self._paths.data)),
         )

@@ -15,7 +15,8 @@ from ganeti.cli.parse import parse
 from ganeti.main.blueprint import LATER, Blueprint, draw
 from ganeti.main.detect import HostFacts
 from ganeti.model.objects import Cluster
-from ganeti.model.traits import Catalog
+from ganeti.model.params import Param
+from ganeti.model.traits import Catalog, HypervisorTraits
 
 
 def drawn(
@@ -49,6 +50,22 @@ def test_nothing_given_is_all_detected_and_said(fit: HostFacts, catalog: Catalog
     assert (made.volume_group_name, made.nicparams, made.hvparams) == (None, {}, {})
     assert (made.candidate_pool_size, made.mac_prefix, made.ctime) == (10, "aa:00:00", 1000.0)
     assert (made.ssh_key_type, made.ssh_key_bits) == ("rsa", 2048)
+
+
+def test_guests_boot_from_their_disks_where_there_is_no_kernel_for_all(fit: HostFacts, catalog: Catalog) -> None:
+    kernel = Param(name="kernel_path", kind="string", default="/boot/shared", absolute_path=True)
+    kvm = HypervisorTraits(name="kvm", params=(kernel,))
+    catalog = replace(catalog, hypervisors={**catalog.hypervisors, "kvm": kvm})
+    said = "kernel of new instances: each has its own on its disk (there is no /boot/shared; "
+    plan = drawn(fit, catalog)
+    assert plan.cluster.hvparams == {"kvm": {"kernel_path": ""}}
+    assert [line for line in plan.detected if line.startswith(said)]
+
+    has_it = replace(fit, boot_files=("/boot/shared",))
+    assert drawn(has_it, catalog).cluster.hvparams == {}
+    named = drawn(fit, catalog, hypervisor_parameters=[("kvm", {"kernel_path": "/boot/k"})])
+    assert named.cluster.hvparams == {"kvm": {"kernel_path": "/boot/k"}}
+    assert not [line for line in named.detected if "kernel" in line]
 
 
 def test_group_and_node_belong_to_the_cluster(fit: HostFacts, catalog: Catalog) -> None:

@@ -30,14 +30,17 @@ from ganeti.master.nodes import Caller, Nodes
 from ganeti.master.replicate import ReplicatedStore, Replication
 from ganeti.master.sources import ArchiveReader, MasterSources
 from ganeti.master.state import Deposed, State
+from ganeti.model.objects import Uuid
 from ganeti.model.traits import Catalog
 from ganeti.store.replica import LINEAGE_KEY
 
 log = Log(__name__)
 
 DEBT_EVERY_S: Final = 60.0
-ARCHIVE_EVERY_S: Final = 600.0
+ARCHIVE_EVERY_S: Final = 60.0
 ARCHIVE_AFTER_S: Final = 6 * 3600.0
+MOST_ENDED: Final = 5_000
+"""Jobs that have ended and are not archived; each costs some kB of memory."""
 
 
 class FullArchive(Archive, ArchiveReader, Protocol):
@@ -115,13 +118,13 @@ async def at_work(ports: Ports) -> AsyncIterator[Master]:
         sources = MasterSources(
             bench=bench, queue=queue, locks=locks, archive=ports.archive, paths=ports.paths, version=ports.version
         )
-        await _fence(nodes, state)
+        silent = await _fence(nodes, state)
         enrolment, replication = None, None
         if ports.household is not None:
             replication = _replicate(scope, store, nodes, state, before)
             enrolment = Enrolment(bench, queue, ports.household.doors)
             enrolment.load()
-        await recover(bench, queue)
+        await recover(bench, queue, silent=silent)
         if ports.household is not None and enrolment is not None:
             members = Members(state, nodes, store, authority_key=ports.household.authority_key)
             _ = scope.start(members.run(), name="tell nodes their settings")
@@ -175,12 +178,18 @@ async def _settle_doubts(doubt: asyncio.Event, replication: Replication, nodes: 
         await asyncio.sleep(1.0)
 
 
-async def _fence(nodes: Nodes, state: State) -> None:
-    """Tell every node the new epoch: from then on it refuses older masters. A silent one learns it at first contact."""
+async def _fence(nodes: Nodes, state: State) -> set[Uuid]:
+    """Tell every node the new epoch: from then on it refuses older masters. A silent one learns it at first contact.
+
+    Returns the silent ones.
+    """
+    silent = set()
     online = sorted(node.uuid for node in state.picture.nodes.values() if not node.offline)
     for uuid, answer in (await nodes.call_each(dict.fromkeys(online, Ping()))).items():
         if isinstance(answer, GanetiError):
             log.warning("node does not know the new epoch yet", node=state.picture.nodes[uuid].name, cause=answer)
+            silent.add(uuid)
+    return silent
 
 
 async def _end_when_deposed(state: State) -> None:
@@ -199,7 +208,7 @@ async def _archive_old(queue: Queue) -> None:
     while True:
         await asyncio.sleep(ARCHIVE_EVERY_S)
         try:
-            archived, left = await queue.autoarchive(ARCHIVE_AFTER_S)
+            archived, left = await queue.autoarchive(ARCHIVE_AFTER_S, keep=MOST_ENDED)
         except Unavailable as error:
             log.warning("jobs not archived", cause=error)
         else:

@@ -44,6 +44,7 @@ class NodeServer:
         self._turns = Turns()
         self._stale = Stale()
         self._calls = 0
+        self._breakable: dict[str, tuple[Envelope, asyncio.Timeout]] = {}
 
     @property
     def settings(self) -> NodeSettings:
@@ -95,6 +96,7 @@ class NodeServer:
             return await self._do(envelope, lambda: handler(self._host, call))
         self._admit(envelope.epoch)
         self._stale.check(envelope)
+        self._break_off_what_was_given_up()
         if call.only_reads:
             return await self._do(envelope, lambda: handler(self._host, call))
         return await self._answers.once(envelope.call_id, lambda: self._in_turn(envelope, call, handler))
@@ -108,14 +110,20 @@ class NodeServer:
                 limit = asyncio.timeout(call.limit_s)
                 try:
                     async with limit:
+                        if call.breakable:
+                            self._breakable[envelope.call_id] = (envelope, limit)
                         reply = await handler(self._host, call)
                 except TimeoutError as error:
                     if not limit.expired():
                         raise
+                    if self._stale.is_given_up(envelope):
+                        raise Failed(f"{_tag(call)} was broken off: its caller gave it up", call=_tag(call)) from error
                     raise Failed(
                         f"{_tag(call)} was broken off on node {self._host.name} after {call.limit_s:g} s",
                         call=_tag(call),
                     ) from error
+                finally:
+                    self._breakable.pop(envelope.call_id, None)
                 took_s = asyncio.get_running_loop().time() - begun_s
                 _log.info("call done", call=_tag(call), call_id=envelope.call_id, took_s=took_s)
                 return reply
@@ -139,6 +147,13 @@ class NodeServer:
                 Bug(f"node {self._host.name} failed in a way nobody foresaw: {type(error).__name__}: {error}")
             )
         return msgspec.json.encode(Answer(reply=msgspec.Raw(reply)))
+
+    def _break_off_what_was_given_up(self) -> None:
+        """A script of an hour must not hold up the undo of the job that was killed while it ran."""
+        for call_id, (envelope, limit) in list(self._breakable.items()):
+            if self._stale.is_given_up(envelope):
+                del self._breakable[call_id]
+                limit.reschedule(asyncio.get_running_loop().time())
 
     def _admit(self, epoch: int) -> None:
         if self._host.left.is_set():

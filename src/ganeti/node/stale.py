@@ -20,6 +20,13 @@ class Stale:
         self._epoch = 0
         self._latest: dict[str, tuple[int, frozenset[int]]] = {}
 
+    def is_given_up(self, envelope: Envelope) -> bool:
+        """Whether its caller does not wait for that call any more, as far as we were told; a newer master never does."""
+        if envelope.epoch < self._epoch:
+            return True
+        latest, open_then = self._latest.get(envelope.sender, (0, frozenset()))
+        return 0 < envelope.seq < latest and envelope.seq not in open_then
+
     def check(self, envelope: Envelope) -> None:
         """Learn what the call says of earlier ones. `Refused` (wrong_state) when a later one has given this one up."""
         if envelope.seq == 0:

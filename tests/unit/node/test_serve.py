@@ -15,7 +15,7 @@ import pytest
 from ganeti.base.files import SystemFiles
 from ganeti.base.paths import Paths
 from ganeti.contract import calls
-from ganeti.contract.calls import Answer, Call, reply_type
+from ganeti.contract.calls import Answer, Call, Envelope, reply_type
 from ganeti.contract.calls.disk import DiskCreate, DiskRemove, DiskSizes, DiskSizesGet
 from ganeti.contract.calls.instance import GuestStatesGet, InstanceStart, InstanceStop
 from ganeti.contract.calls.node import NodeDelay, NodeLeave, Ping, Pong
@@ -246,6 +246,22 @@ async def test_a_deed_that_takes_too_long_is_broken_off_with_the_limit(
     monkeypatch.setattr(NodeDelay, "limit_s", 0.01)
     said = refusal(await ask(server, envelope(NodeDelay(duration_s=3600))), "failed")
     assert said == "node.delay was broken off on node node1.example.com after 0.01 s"
+
+
+async def test_a_deed_whose_caller_gave_it_up_is_broken_off(server: NodeServer, envelope: Wrap):
+    def counted(call: Call[Any], *, seq: int, waits_for: tuple[int, ...] = ()) -> bytes:
+        plain = msgspec.json.decode(envelope(call), type=Envelope)
+        return msgspec.json.encode(msgspec.structs.replace(plain, sender="m", seq=seq, open=waits_for))
+
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+        long = group.create_task(ask(server, counted(NodeDelay(duration_s=3600), seq=1)))
+        while not server._breakable:
+            await asyncio.sleep(0)
+        await ask(server, counted(Ping(), seq=2, waits_for=(1,)))
+        await asyncio.sleep(0)
+        assert not long.done()
+        await ask(server, counted(Ping(), seq=3))
+        assert "its caller gave it up" in refusal(await long, "failed")
 
 
 async def test_an_error_nobody_foresaw_is_a_bug_with_a_traceback_and_the_daemon_lives(

@@ -26,6 +26,9 @@ class Call(msgspec.Struct, Generic[R], frozen=True, kw_only=True, tag_field="cal
     unfenced: ClassVar[bool] = False
     """Whether it passes the fence against older masters: calls that decide who is the master."""
 
+    breakable: ClassVar[bool] = False
+    """Whether a node breaks it off when its caller has given it up: it is long, and its undo waits for its end."""
+
     @property
     def limit_s(self) -> float:
         """How long the master waits for the answer to this very call."""

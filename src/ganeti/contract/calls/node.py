@@ -82,6 +82,8 @@ class NodeInventoryGet(Call[NodeInventory], frozen=True, kw_only=True, tag="node
 class NodeDelay(Call[None], frozen=True, kw_only=True, tag="node.delay"):
     """Do nothing for a while; for tests of the queue."""
 
+    breakable: ClassVar[bool] = True
+
     duration_s: float
 
     @property

@@ -39,6 +39,8 @@ class OsValidate(Call[None], frozen=True, kw_only=True, tag="os.validate"):
 class OsInstall(Call[None], frozen=True, kw_only=True, tag="os.install"):
     """Run the create script on the guest's disks, assembling them for it. Fails after `within_s`."""
 
+    breakable: ClassVar[bool] = True
+
     guest: Guest
     params: dict[str, str] = {}
     reinstall: bool = False

@@ -155,8 +155,14 @@ class Execution:
     async def run(self) -> None:
         """Carry the operation to its end and commit how it ended. Raises only what ends the daemon."""
         try:
+            await self._to_its_end()
+        finally:
+            self._bench.reservations.release(self.job)
+
+    async def _to_its_end(self) -> None:
+        try:
             outcome = await self._carry_out()
-            await self._succeed(outcome)
+            ended = await self._commit_success(outcome)
         except (Refused, Unavailable, Failed) as error:
             await self._fail(error)
         except (Overwritten, Deposed):
@@ -170,8 +176,8 @@ class Execution:
             # of an operation did, its job would end every daemon that tries to recover it.
             log.bug("operation broke", error, op=self._tracked.job.ops[self._index].op_id)
             await self._fail(error)
-        finally:
-            self._bench.reservations.release(self.job)
+        else:
+            self._tracked.become(await self._with_post_hooks(ended, outcome))
 
     async def _carry_out(self) -> Outcome:
         if self._tracked.kill_asked:
@@ -199,7 +205,8 @@ class Execution:
             self.say(f"step {number}: {step}")
         self.say("nothing was changed (dry run)")
 
-    async def _succeed(self, outcome: Outcome) -> None:
+    async def _commit_success(self, outcome: Outcome) -> Job:
+        """Make the success durable; the job as it is then. Nothing is undone after this."""
         self._tracked.ending = True
         dropped = list(self._tracked.undo)
         ended = self._tracked.ended(self._index, "success", outcome.result, self.clock.now_s())
@@ -210,15 +217,20 @@ class Execution:
         for key, owed in debts.items():
             self._bench.nodes.owe(key, owed)
         self._forget_undo(dropped)
-        self._tracked.become(await self._with_post_hooks(ended, outcome))
+        return ended
 
     async def _with_post_hooks(self, ended: Job, outcome: Outcome) -> Job:
         """Run the hooks after the commit; the job with what they said. Nobody sees it ended before."""
         if self._hooks is None:
             return ended
         said = self._tracked.log_serial
-        # Not `self`: the store has the end of the operation, and must not be told any more that it runs.
-        await self._hooks.after(self._bench.nodes, self.view)
+        try:
+            # Not `self`: the store has the end of the operation, and must not be told any more that it runs.
+            await self._hooks.after(self._bench.nodes, self.view)
+        except Exception as error:
+            # Within the border of one operation, which has ended well: what comes after cannot change that.
+            log.bug("hooks after the operation broke", error, op=self._tracked.job.ops[self._index].op_id)
+            self.warn(f"the hooks after the operation could not be run: {error}")
         if self._tracked.log_serial == said:
             return ended
         ended = self._tracked.ended(self._index, "success", outcome.result, self.clock.now_s())

@@ -44,14 +44,19 @@ class Journal:
             entries[undo_key(job, self._tracked.undo_seq)] = owed
         return entries
 
-    async def play(self) -> list[str]:
-        """Reverse everything, newest first. What a node cannot do now becomes its debt; returns sentences on those."""
+    async def play(self, silent: set[Uuid] | None = None) -> list[str]:
+        """Reverse everything, newest first. What a node cannot do now becomes its debt; returns sentences on those.
+
+        Nodes in `silent` are not asked: waiting for each of their answers would take minutes. One that turns out to
+        be silent is added.
+        """
+        silent = silent if silent is not None else set()
         trouble = []
         for key, owed in sorted(self._tracked.undo.items(), reverse=True):
             if not self._state.holds(key):  # the commit that should have written it failed, so its deed was not begun
                 self._tracked.undo.pop(key)
                 continue
-            failed = await self._reverse(owed)
+            failed = await self._reverse(owed, silent)
             if failed is None:
                 await self._state.commit_at_last(delete=[key])
             else:
@@ -62,14 +67,18 @@ class Journal:
             self._tracked.undo.pop(key)
         return trouble
 
-    async def _reverse(self, owed: Owed) -> str | None:
+    async def _reverse(self, owed: Owed, silent: set[Uuid]) -> str | None:
         what = "a reversal"
         try:
             call = call_of(owed)
             what = type(call).__name__
+            if owed.node in silent:
+                raise Unavailable("the node does not answer")
             await self._nodes.call(owed.node, call)
         except (Unavailable, Failed, Refused) as error:
             log.warning("undo left as a debt", job=owed.job, node=owed.node, call=what, cause=said(error))
+            if isinstance(error, Unavailable):
+                silent.add(owed.node)
             return f"{what} on {_name(self._state, owed.node)} could not be done yet: {error.message}"
         return None
 

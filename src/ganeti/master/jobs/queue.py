@@ -349,11 +349,14 @@ class Queue:
                     self.jobs.pop(job.id, None)
         return len(ended)
 
-    async def autoarchive(self, age_s: float | None) -> tuple[int, int]:
-        """Archive what ended longer ago than that (None: all); returns (archived, left)."""
+    async def autoarchive(self, age_s: float | None, *, keep: int | None = None) -> tuple[int, int]:
+        """Archive what ended longer ago than that (None: all), and all but the latest `keep`; returns (archived, left)."""
         limit_s = self._bench.clock.now_s() - age_s if age_s is not None else float("inf")
-        old = [t.job.id for t in self.jobs.values() if (t.job.end_timestamp or float("inf")) <= limit_s]
-        old = [job for job in old if self.jobs[job].job.status in FINAL]
+        ended = sorted(
+            (tracked.job.end_timestamp or 0.0, job) for job, tracked in self.jobs.items() if tracked.job.status in FINAL
+        )
+        beyond = len(ended) - keep if keep is not None else 0
+        old = [job for place, (end_s, job) in enumerate(ended) if end_s <= limit_s or place < beyond]
         return await self.archive(old), len(self.jobs)
 
     async def news(self, job: JobId, *, status: str | None, log_serial: int, timeout_s: float) -> Tracked:

@@ -21,12 +21,17 @@ from ganeti.master.jobs.records import (
 )
 from ganeti.master.nodes import Owed
 from ganeti.model.jobs import FINAL, Job
+from ganeti.model.objects import Uuid
 
 log = Log(__name__)
 
 
-async def recover(bench: Bench, queue: Queue) -> None:
-    """Bring every job the store holds to a state from which the queue can go on, and set the queue going."""
+async def recover(bench: Bench, queue: Queue, *, silent: set[Uuid] | None = None) -> None:
+    """Bring every job the store holds to a state from which the queue can go on, and set the queue going.
+
+    Nodes known to be `silent` are not waited for: what they have to undo becomes their debt.
+    """
+    silent = silent if silent is not None else set()
     entries = bench.state.entries
     last_id = int(entries.pop(SERIAL_KEY).value) if SERIAL_KEY in entries else 0
     undo: dict[int, dict[str, Owed]] = {}
@@ -36,12 +41,12 @@ async def recover(bench: Bench, queue: Queue) -> None:
         tracked = Tracked(job=msgspec.json.decode(entries.pop(key).value, type=Job))
         tracked.undo = undo.pop(tracked.job.id, {})
         tracked.undo_seq = max((int(key.rpartition("/")[2]) for key in tracked.undo), default=0)
-        await _settle(bench, tracked)
+        await _settle(bench, tracked, silent)
         queue.adopt(tracked)
     queue.start_all(last_id=last_id)
 
 
-async def _settle(bench: Bench, tracked: Tracked) -> None:
+async def _settle(bench: Bench, tracked: Tracked, silent: set[Uuid]) -> None:
     if tracked.job.status in FINAL:
         return
     index = tracked.current
@@ -50,7 +55,7 @@ async def _settle(bench: Bench, tracked: Tracked) -> None:
     now_s = bench.clock.now_s()
     if tracked.undo:
         count = len(tracked.undo)
-        trouble = await Journal(bench.state, bench.nodes, tracked).play()
+        trouble = await Journal(bench.state, bench.nodes, tracked).play(silent)
         tracked.add_log(index, now_s, "warning", f"the master had ended while this ran; {count} deeds undone")
         for sentence in trouble:
             tracked.add_log(index, now_s, "warning", sentence)

@@ -21,6 +21,8 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     now_s: float = 0.0
     debts: dict[Uuid, int] = {}
     """How many reversals of failed jobs each node still has to play."""
+    lagging: dict[str, str] = {}
+    """Names of master candidates whose copy of the store is behind, and why."""
 
     @property
     def cluster(self) -> Cluster:

@@ -150,7 +150,7 @@ class Failover:
         if not again:
             self._check_copy(votes, me)
         epoch = election.next_epoch(max(epochs, default=0))
-        await self._claim(asked, me, epoch, voting=voting)
+        await self._claim(asked, votes, me, epoch, voting=voting)
         await self._daemons.stop(NODED)
         try:
             await self._become(cluster, own, epoch, again=again)
@@ -242,10 +242,13 @@ class Failover:
                 ),
             )
 
-    async def _claim(self, nodes: Sequence[Node], me: str, epoch: int, *, voting: bool) -> None:
+    async def _claim(self, nodes: Sequence[Node], votes: election.Votes, me: str, epoch: int, *, voting: bool) -> None:
         call = MasterClaim(epoch=epoch, master_name=me)
 
         async def one(node: Node) -> GanetiError | None:
+            said = votes[node.name]
+            if isinstance(said, GanetiError):
+                return said  # it was silent a moment ago; the new master tells it when it is back
             try:
                 await self._caller.call(address_of(node), call)
             except (Unavailable, Failed, Refused) as error:

@@ -22,6 +22,10 @@ KIND: Final = daemon.Kind(
 )
 
 
+CONNECT_WITHIN_S: Final = 4.0
+"""A node that is off shall not hold up the start of a master; SYN packets are repeated after 1 and 3 s."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """The command."""
     version = metadata.version("ganeti")
@@ -40,6 +44,7 @@ async def serve(this: daemon.Daemon, *, version: str) -> None:
     from ganeti.main.may_start import least_epoch
     from ganeti.master.master import Household, Ports, at_work
     from ganeti.master.serve import serving
+    from ganeti.master.state import Deposed
     from ganeti.store.archive import SqliteArchive
     from ganeti.store.sqlite import SqliteStore
     from ganeti.wire.client import NodeClient
@@ -55,7 +60,9 @@ async def serve(this: daemon.Daemon, *, version: str) -> None:
         )
     ids = SystemIds()
     catalog, addressing = build_catalog()
-    wire = TlsWire(certificate_file=paths.node_certificate, ca_file=paths.ca_certificate)
+    wire = TlsWire(
+        certificate_file=paths.node_certificate, ca_file=paths.ca_certificate, connect_timeout_s=CONNECT_WITHIN_S
+    )
     store = await SqliteStore.open(paths.store)
     archive = await SqliteArchive.open(paths.archive)
     try:
@@ -82,6 +89,13 @@ async def serve(this: daemon.Daemon, *, version: str) -> None:
             gc.freeze()
             this.ready()
             await this.stop.wait()
+    except BaseExceptionGroup as group:
+        if group.subgroup(Deposed) is None:
+            raise
+        raise daemon.CannotStart(
+            f"another node is the master of {settings.cluster_name} now; this one has ended its work as master",
+            status=daemon.EXIT_NOT_MASTER,
+        ) from group
     finally:
         await wire.close()
         await archive.close()

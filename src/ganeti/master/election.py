@@ -18,6 +18,9 @@ from ganeti.model.objects import Node
 FAILOVER_STEP: Final = 1000
 """A failover goes on with the next full thousand, a restart with the next number: the two cannot meet."""
 
+ANSWER_WITHIN_S: Final = 4.0
+"""A node that takes longer does not vote: somebody waits for a master."""
+
 Votes = Mapping[str, "Vote | GanetiError"]
 """Node name to what it said."""
 
@@ -37,14 +40,19 @@ def next_epoch(newest: int) -> int:
     return (newest // FAILOVER_STEP + 1) * FAILOVER_STEP
 
 
-async def ask(caller: Caller, nodes: Iterable[Node]) -> dict[str, Vote | GanetiError]:
+async def ask(
+    caller: Caller, nodes: Iterable[Node], *, within_s: float = ANSWER_WITHIN_S
+) -> dict[str, Vote | GanetiError]:
     """Ask the nodes, all at once."""
 
     async def one(node: Node) -> Vote | GanetiError:
         try:
-            return await caller.call(address_of(node), VoteGet())
+            async with asyncio.timeout(within_s):
+                return await caller.call(address_of(node), VoteGet())
         except (Unavailable, Failed, Refused) as error:
             return error
+        except TimeoutError:
+            return Unavailable(f"node {node.name} gave no answer within {within_s:g} s", node=node.name)
 
     chosen = list(nodes)
     answers = await asyncio.gather(*map(one, chosen))

@@ -122,6 +122,7 @@ async def at_work(ports: Ports) -> AsyncIterator[Master]:
         enrolment, replication = None, None
         if ports.household is not None:
             replication = _replicate(scope, store, nodes, state, before)
+            bench.lagging = replication.lagging
             enrolment = Enrolment(bench, queue, ports.household.doors)
             enrolment.load()
         await recover(bench, queue, silent=silent)

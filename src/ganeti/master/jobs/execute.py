@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
 from ganeti.base.clock import Clock
@@ -61,6 +61,8 @@ class Bench:
         self.catalog = catalog
         self.addressing = addressing
         self.reservations = Reservations()
+        self.lagging: Callable[[], dict[str, str]] = dict
+        """Which master candidates' copies of the store are behind, and why; set by the master that makes copies."""
 
     def view(self, job: int = 0) -> View:
         """The cluster now, as that job must see it."""
@@ -70,6 +72,7 @@ class Bench:
             addressing=self.addressing,
             reserved=self.reservations.seen_by(job),
             now_s=self.clock.now_s(),
+            lagging=self.lagging(),
             debts={node: len(owed) for node, owed in self.nodes.debts.items()},
         )
 

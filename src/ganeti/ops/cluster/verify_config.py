@@ -49,6 +49,7 @@ class ClusterVerifyConfig(Operation[ClusterVerifyConfigParams, Inventories, Veri
                 Section(heading="Verifying cluster certificates", findings=tuple(_certificates(view, facts))),
                 Section(heading="Verifying hypervisor parameters", findings=tuple(check_config.parameters(view))),
                 Section(heading="Verifying all nodes belong to an existing group", findings=_dangling(view)),
+                *_copies(view),
                 *findings.simulated(params, codes, ""),
             )
         )
@@ -56,6 +57,16 @@ class ClusterVerifyConfig(Operation[ClusterVerifyConfigParams, Inventories, Veri
     async def run(self, ctx: Context, params: ClusterVerifyConfigParams, plan: VerifyPlan) -> Outcome:
         """Say what was found."""
         return Outcome(result=findings.tell(ctx, params, plan.sections))
+
+
+def _copies(view: View) -> tuple[Section, ...]:
+    if not view.lagging:
+        return ()
+    found = tuple(
+        Finding(code="ENODEFILECHECK", name=name, message=f"its copy of the configuration is behind: {why}")
+        for name, why in sorted(view.lagging.items())
+    )
+    return (Section(heading="Verifying copies of the configuration", findings=found),)
 
 
 def _dangling(view: View) -> tuple[Finding, ...]:

@@ -47,7 +47,7 @@ def completed(*words: str, tmp_path: Path) -> list[str]:
         (["gnt-instance", "stop", "web1"], ["web1.example.com"]),
         (["gnt-instance", "modify", "-c", ""], ["yes", "no"]),
         (["gnt-cluster", "queue", "d"], ["drain"]),
-        (["/usr/sbin/gnt-cluster", "ve"], ["verify", "version"]),
+        (["/usr/sbin/gnt-cluster", "ve"], ["verify", "verify-disks", "version"]),
     ],
 )
 def test_bash_completes(words: list[str], expected: list[str], tmp_path: Path) -> None:

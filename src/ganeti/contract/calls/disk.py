@@ -70,3 +70,15 @@ class DiskSizesGet(Call[DiskSizes], frozen=True, kw_only=True, tag="disk.sizes")
 
     only_reads: ClassVar[bool] = True
     disks: tuple[Disk, ...]
+
+
+class DiskLinks(msgspec.Struct, frozen=True, kw_only=True):
+    """Disks that are accessible here, as `INSTANCE:INDEX`, whoever has made them so."""
+
+    names: tuple[str, ...]
+
+
+class DiskLinksGet(Call[DiskLinks], frozen=True, kw_only=True, tag="disk.links"):
+    """Which disks are accessible? After a reboot none is, until it is assembled again."""
+
+    only_reads: ClassVar[bool] = True

@@ -13,6 +13,8 @@ from ganeti.contract.calls.disk import (
     DiskAssemble,
     DiskCreate,
     DiskGrow,
+    DiskLinks,
+    DiskLinksGet,
     DiskRemove,
     DiskRename,
     DiskShutdown,
@@ -86,6 +88,13 @@ async def sizes(host: Host, call: DiskSizesGet) -> DiskSizes:
     """One after another: each is a quick look."""
     found = [await host.storage(disk.dev_type).size_mib(disk) for disk in call.disks]
     return DiskSizes(sizes_mib=tuple(found))
+
+
+@handles(DiskLinksGet)
+async def links(host: Host, call: DiskLinksGet) -> DiskLinks:
+    """A link that leads nowhere does not count."""
+    names = host.files.list_dir(_links(host))
+    return DiskLinks(names=tuple(name for name in names if host.files.exists(f"{_links(host)}/{name}")))
 
 
 async def assemble_all(host: Host, guest: Guest) -> list[AttachedDisk]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
+from ganeti.base.clock import Clock
 from ganeti.base.errors import WRONG_INPUT, Failed, Refused
+from ganeti.base.files import Files
 from ganeti.base.log import Log
-from ganeti.base.processes import describe_status
+from ganeti.base.processes import Runner, describe_status
 from ganeti.contract.calls.hooks import HooksFind, HooksFound, HooksRan, HooksRun
 from ganeti.contract.hooks import FAILED, SKIPPED, SUCCEEDED, Phase, ScriptResult
 from ganeti.node.handlers import handles
@@ -31,25 +33,53 @@ async def find(host: Host, call: HooksFind) -> HooksFound:
 
 @handles(HooksRun)
 async def run(host: Host, call: HooksRun) -> HooksRan:
-    """One after another, in the order of their names; one that fails does not keep the next from running."""
-    env = {"PATH": PATH, "GANETI_DATA_DIR": host.paths.data, **call.env}
-    ends_s = host.clock.now_s() + call.within_s
+    """Their environment is what the call says, and where this node keeps its data."""
+    directory = _directory(call.path, call.phase)
+    results = await run_scripts(
+        host.runner,
+        host.files,
+        host.clock,
+        f"{host.paths.etc}/hooks/{directory}",
+        shown_as=directory,
+        env={"GANETI_DATA_DIR": host.paths.data, **call.env},
+        within_s=call.within_s,
+    )
+    return HooksRan(results=results)
+
+
+async def run_scripts(
+    runner: Runner,
+    files: Files,
+    clock: Clock,
+    directory: str,
+    *,
+    shown_as: str,
+    env: Mapping[str, str],
+    within_s: float,
+) -> tuple[ScriptResult, ...]:
+    """Run the scripts in a directory one after another, in the order of their names.
+
+    One that fails does not keep the next from running. All together have `within_s`. `env` and PATH is all they get.
+    """
+    env = {"PATH": PATH, **env}
+    ends_s = clock.now_s() + within_s
     results = []
-    for name, script, runnable in _scripts(host, call.path, call.phase):
+    for name, runnable in _scripts(files, directory):
+        script = f"{shown_as}/{name}"
         if not runnable:
-            results.append(ScriptResult(script=name, status=SKIPPED))
+            results.append(ScriptResult(script=script, status=SKIPPED))
             continue
-        result = await _run_one(host, name, script, env, ends_s - host.clock.now_s())
-        _log.info("hook ran", script=name, status=result.status)
+        result = await _run_one(runner, script, f"{directory}/{name}", env, ends_s - clock.now_s())
+        _log.info("hook ran", script=script, status=result.status)
         results.append(result)
-    return HooksRan(results=tuple(results))
+    return tuple(results)
 
 
-async def _run_one(host: Host, name: str, script: str, env: dict[str, str], left_s: float) -> ScriptResult:
+async def _run_one(runner: Runner, name: str, script: str, env: Mapping[str, str], left_s: float) -> ScriptResult:
     if left_s <= 0:
         return ScriptResult(script=name, status=FAILED, output="not begun: the scripts before it took all the time")
     try:
-        done = await host.runner.run([script], timeout_s=left_s, env=env, cwd="/")
+        done = await runner.run([script], timeout_s=left_s, env=env, cwd="/")
     except Failed as error:
         return ScriptResult(script=name, status=FAILED, output=error.message)
     output = "\n".join(text.rstrip() for text in (done.stdout, done.stderr) if text.strip())[-OUTPUT_CHARACTERS:]
@@ -59,15 +89,17 @@ async def _run_one(host: Host, name: str, script: str, env: dict[str, str], left
 
 
 def _runnable(host: Host, path: str, phase: Phase) -> tuple[str, ...]:
-    return tuple(name for name, _, runnable in _scripts(host, path, phase) if runnable)
+    found = _scripts(host.files, f"{host.paths.etc}/hooks/{_directory(path, phase)}")
+    return tuple(name for name, runnable in found if runnable)
 
 
-def _scripts(host: Host, path: str, phase: Phase) -> Iterator[tuple[str, str, bool]]:
-    """(path below the directory of hooks, whole path, whether it runs), sorted."""
+def _directory(path: str, phase: Phase) -> str:
     if not _HOOKS_PATH.fullmatch(path):
         raise Refused(WRONG_INPUT, f"'{path}' is no path of hooks", path=path)
-    directory = f"{path}-{phase}.d"
-    whole = f"{host.paths.etc}/hooks/{directory}"
-    for name in host.files.list_dir(whole):
-        runnable = _SCRIPT.fullmatch(name) is not None and host.files.is_executable(f"{whole}/{name}")
-        yield f"{directory}/{name}", f"{whole}/{name}", runnable
+    return f"{path}-{phase}.d"
+
+
+def _scripts(files: Files, directory: str) -> Iterator[tuple[str, bool]]:
+    """(name, whether it runs) of what is in a directory, sorted."""
+    for name in files.list_dir(directory):
+        yield name, _SCRIPT.fullmatch(name) is not None and files.is_executable(f"{directory}/{name}")

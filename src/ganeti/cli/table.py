@@ -68,13 +68,18 @@ def text(kind: str, value: Any, units: str) -> str:
         return ",".join([_part(item) for item in value])
     if isinstance(value, dict):
         return ", ".join([f"{key}={_part(item)}" for key, item in value.items()])
-    return str(value)
+    return _scalar(value)
 
 
 def _part(value: Any) -> str:
     if value is None:
         return ""
-    return fastjson.dumps(value) if isinstance(value, (list, dict)) else str(value)
+    return fastjson.dumps(value) if isinstance(value, (list, dict)) else _scalar(value)
+
+
+def _scalar(value: Any) -> str:
+    """A whole number reads as one, whatever its type."""
+    return f"{value:.0f}" if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def cells(

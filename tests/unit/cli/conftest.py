@@ -48,6 +48,7 @@ class Shell:
     typed: str | None = None
     local: list[Any] = field(default_factory=list)
     programs: list[list[str]] = field(default_factory=list)
+    program_status: int = 0
 
     @property
     def paths(self) -> Paths:
@@ -75,7 +76,7 @@ class Shell:
 
         def run_program(argv: list[str], stdin: bytes | None = None) -> int:
             self.programs.append(argv)
-            return 0
+            return self.program_status
 
         return Session(
             paths=self.paths,

@@ -407,6 +407,11 @@ def test_the_console_is_shown_here_or_through_ssh(shell: Shell, master: FakeMast
     assert shell("gnt-instance", "console", "web1").status == 0
     assert shell.programs == [["socat", "-", "UNIX:/a b"]]
     assert shell("gnt-instance", "console", "--show-cmd", "web1").out == "socat - 'UNIX:/a b'\n"
+    shell.program_status = 1
+    failed = shell("gnt-instance", "console", "web1")
+    assert failed.status == 1
+    assert "it needs a terminal; --show-cmd" in failed.err
+    shell.program_status = 0
     master.answers["/console"] = {**console, "host": "node2.example.com"}
     shell("gnt-instance", "console", "web1")
     assert shell.programs[-1][-2:] == ["root@node2.example.com", "socat - 'UNIX:/a b'"]

@@ -169,6 +169,7 @@ def test_the_last_column_keeps_no_spaces_but_the_one_before(shell: Shell) -> Non
 
 def test_parameters_in_a_cell() -> None:
     assert table.text("other", {"oob_program": "", "ovs": False}, "h") == "oob_program=, ovs=False"
+    assert table.text("other", {"cpu_speed": 1.0, "ratio": 1.5}, "h") == "cpu_speed=1, ratio=1.5"
     assert table.text("other", [["a", 1], None, "b"], "h") == '["a",1],,b'
 
 

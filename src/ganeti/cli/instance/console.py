@@ -51,7 +51,8 @@ def run(session: Session, options: Options, arguments: list[str]) -> int:
     session.show()
     status = session.run_program(argv)
     if status:
-        session.warn(f"The console of {arguments[0]} ended with exit status {status}: {' '.join(argv)}")
+        hint = "" if session.out_is_terminal else " (it needs a terminal; --show-cmd prints the command for scripts)"
+        session.warn(f"The console of {arguments[0]} ended with exit status {status}: {' '.join(argv)}{hint}")
         return 1
     return 0
 

@@ -285,3 +285,54 @@ async def test_a_node_without_scripts_is_asked_once(world: World) -> None:
     asked = [str(call.__struct_config__.tag) for _, call in world.last_caller.asked]
     assert asked.count("hooks.find") == 1
     assert world.picture.nodes[NODE1].name == world.last_caller.asked[0][0]
+
+
+@pytest.mark.parametrize(
+    "op_id,params,path,told_before",
+    [
+        ("OP_GROUP_ADD", {"group_name": "rack2"}, "group-add", {"GROUP_NAME": "rack2"}),
+        (
+            "OP_GROUP_SET_PARAMS",
+            {"group_name": "default", "alloc_policy": "last_resort"},
+            "group-modify",
+            {"GROUP_NAME": "default", "NEW_ALLOC_POLICY": "last_resort"},
+        ),
+        (
+            "OP_GROUP_RENAME",
+            {"group_name": "default", "new_name": "rack1"},
+            "group-rename",
+            {"OLD_NAME": "default", "NEW_NAME": "rack1"},
+        ),
+    ],
+)
+async def test_changes_of_groups_are_told(
+    world: World, op_id: str, params: dict[str, object], path: str, told_before: dict[str, str]
+) -> None:
+    for phase in ("pre", "post"):
+        script(world, f"{path}-{phase}.d/one")
+        script(world, f"{path}-{phase}.d/one", node=3)
+    await world.done(op_id, **params)
+    assert ran(world) == [f"{path}-pre.d/one", f"{path}-post.d/one"]
+    assert told(world, call=0)["GANETI_OBJECT_TYPE"] == "GROUP"
+    assert {name: told(world, call=0)[f"GANETI_{name}"] for name in told_before} == told_before
+    assert len(ran(world, 3)) == (2 if path == "group-rename" else 0)
+
+
+async def test_the_removal_of_a_group_is_told(world: World) -> None:
+    await world.done("OP_GROUP_ADD", group_name="rack2")
+    script(world, "group-remove-pre.d/no", Outcome(status=1))
+    job = await world.do("OP_GROUP_REMOVE", group_name="rack2")
+    assert job.ops[0].result[0] == "HooksAbort"
+    assert "rack2" in world.picture.group_names
+
+
+async def test_a_node_that_goes_says_goodbye_before_it_goes(world: World) -> None:
+    for node in (1, 2, 3):
+        for phase in ("pre", "post"):
+            script(world, f"node-remove-{phase}.d/one", node=node)
+    await world.do("OP_NODE_REMOVE", node_name="node3")
+    assert ran(world, 1) == ran(world, 2) == ["node-remove-pre.d/one", "node-remove-post.d/one"]
+    assert ran(world, 3) == ["node-remove-post.d/one"]
+    assert told(world, 3)["GANETI_NODE_NAME"] == f"node3.{DOMAIN}"
+    deeds = world.deeds()
+    assert deeds.index("node.leave") > deeds.index("hooks.run")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from ganeti.base.ids import Ids
+from ganeti.contract.hooks import Hooks
 from ganeti.contract.operation import Change, ConfigOperation, Locks, SimplePlan, operation
 from ganeti.contract.reservation import Reservation
 from ganeti.contract.view import View
 from ganeti.model.objects import Group, Uuid
 from ganeti.ops.group import request
+from ganeti.ops.parts import hooks
 
 
 class GroupAddParams(request.GroupValues, frozen=True, kw_only=True, tag="OP_GROUP_ADD"):
@@ -33,3 +35,7 @@ class GroupAdd(ConfigOperation[GroupAddParams]):
             change=Change(put=(request.with_values(view, bare, params),)),
             steps=(f"add node group {name}",),
         )
+
+    def hooks(self, params: GroupAddParams, plan: SimplePlan, view: View) -> Hooks:
+        """On the master."""
+        return hooks.of_group(view, params.group_name, path="group-add")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from ganeti.base.errors import WRONG_STATE, Refused
 from ganeti.base.ids import Ids
+from ganeti.contract.hooks import Hooks
 from ganeti.contract.operation import Change, ConfigOperation, Locks, SimplePlan, operation
 from ganeti.contract.view import View
 from ganeti.ops.group import request
+from ganeti.ops.parts import hooks
 
 
 class GroupRemoveParams(request.GroupParams, frozen=True, kw_only=True, tag="OP_GROUP_REMOVE"):
@@ -38,3 +40,7 @@ class GroupRemove(ConfigOperation[GroupRemoveParams]):
         if len(view.picture.groups) == 1:
             raise Refused(WRONG_STATE, f"'{group.name}' is the only node group; a cluster needs one", group=group.name)
         return SimplePlan(change=Change(remove=(group,)), steps=(f"remove node group {group.name}",))
+
+    def hooks(self, params: GroupRemoveParams, plan: SimplePlan, view: View) -> Hooks:
+        """On the master."""
+        return hooks.of_group(view, params.group_name, path="group-remove")

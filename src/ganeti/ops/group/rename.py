@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from ganeti.base.ids import Ids
+from ganeti.contract.hooks import Hooks
 from ganeti.contract.operation import Change, ConfigOperation, Locks, SimplePlan, operation
 from ganeti.contract.reservation import Reservation
 from ganeti.contract.view import View
 from ganeti.model.objects import changed
 from ganeti.ops.group import request
+from ganeti.ops.parts import hooks
 
 
 class GroupRenameParams(request.GroupParams, frozen=True, kw_only=True, tag="OP_GROUP_RENAME"):
@@ -38,3 +40,10 @@ class GroupRename(ConfigOperation[GroupRenameParams]):
             dry_result=name,
             steps=(f"rename node group {group.name} to {name}",),
         )
+
+    def hooks(self, params: GroupRenameParams, plan: SimplePlan, view: View) -> Hooks:
+        """On the master and the group's nodes."""
+        (group,) = plan.change.put
+        nodes = sorted(node.uuid for node in view.picture.nodes.values() if node.group == group.uuid)
+        own = {"OLD_NAME": view.picture.groups[group.uuid].name, "NEW_NAME": plan.result}
+        return hooks.of_group(view, plan.result, path="group-rename", own=own, nodes=nodes)

@@ -6,11 +6,13 @@ from typing import Any
 
 from ganeti.base.errors import WRONG_INPUT, Refused
 from ganeti.base.ids import Ids
+from ganeti.contract.hooks import Hooks
 from ganeti.contract.operation import Change, ConfigOperation, Locks, SimplePlan, operation
 from ganeti.contract.view import View
 from ganeti.model import effective, policy
 from ganeti.model.objects import Group, changed
 from ganeti.ops.group import request
+from ganeti.ops.parts import hooks
 
 _VALUES = ("alloc_policy", "ndparams", "diskparams", "ipolicy")
 
@@ -43,6 +45,12 @@ class GroupSetParams(ConfigOperation[GroupSetParamsParams]):
             dry_result=result,
             because=tuple(_newly_outside(view, group, after)),
         )
+
+    def hooks(self, params: GroupSetParamsParams, plan: SimplePlan, view: View) -> Hooks:
+        """On the master."""
+        name = view.picture.group(params.group_name).name
+        own = {"GROUP_NAME": name, "NEW_ALLOC_POLICY": params.alloc_policy}
+        return hooks.of_group(view, name, path="group-modify", own=own)
 
 
 def _newly_outside(view: View, before: Group, after: Group) -> list[str]:

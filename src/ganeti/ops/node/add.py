@@ -21,6 +21,7 @@ from ganeti.base.errors import (
 )
 from ganeti.base.ids import Ids
 from ganeti.contract.calls.node import Ping, Pong
+from ganeti.contract.hooks import Hooks
 from ganeti.contract.join import MAX_DRIFT_S
 from ganeti.contract.operation import Asker, Change, Context, Locks, Operation, OpParams, Outcome, Plan, operation
 from ganeti.contract.view import View
@@ -29,7 +30,7 @@ from ganeti.model import effective
 from ganeti.model.names import checked_host
 from ganeti.model.objects import Node, Params, Uuid, changed
 from ganeti.model.params import own_values
-from ganeti.ops.parts import membership
+from ganeti.ops.parts import hooks, membership
 
 
 class NodeAddParams(OpParams, frozen=True, kw_only=True, tag="OP_NODE_ADD"):
@@ -113,6 +114,17 @@ class NodeAdd(Operation[NodeAddParams, Facts, AddPlan]):
         return AddPlan(
             node=node,
             steps=(f"add node {node.name} ({node.primary_ip}) to group {view.picture.groups[node.group].name}",),
+        )
+
+    def hooks(self, params: NodeAddParams, plan: AddPlan, view: View) -> Hooks:
+        """Before it on the nodes there are, afterwards on the new one too."""
+        others = [uuid for uuid in sorted(view.picture.nodes) if uuid != plan.node.uuid]
+        return Hooks(
+            path="node-add",
+            object_type="NODE",
+            env=hooks.node_environment(plan.node),
+            pre_nodes=tuple(others),
+            post_nodes=(*others, plan.node.uuid),
         )
 
     async def run(self, ctx: Context, params: NodeAddParams, plan: AddPlan) -> Outcome:

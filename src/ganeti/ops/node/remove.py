@@ -7,11 +7,13 @@ from typing import ClassVar
 from ganeti.base.errors import WRONG_INPUT, GanetiError, Refused
 from ganeti.base.ids import Ids
 from ganeti.contract.calls.node import NodeLeave
+from ganeti.contract.hooks import Hooks
 from ganeti.contract.operation import Asker, Change, Context, Locks, Operation, OpParams, Outcome, Plan, operation
 from ganeti.contract.view import View
 from ganeti.contract.wire import Address
 from ganeti.model.objects import Node, changed
-from ganeti.ops.parts import membership
+from ganeti.ops.parts import hooks, membership
+from ganeti.ops.parts.hook_phases import HookPhases
 
 
 class NodeRemoveParams(OpParams, frozen=True, kw_only=True, tag="OP_NODE_REMOVE"):
@@ -77,10 +79,17 @@ class NodeRemove(Operation[NodeRemoveParams, None, RemovePlan]):
             ),
         )
 
+    def hooks(self, params: NodeRemoveParams, plan: RemovePlan, view: View) -> Hooks:
+        """On the nodes that stay; the one that goes has its own, before it goes."""
+        staying = tuple(uuid for uuid in sorted(view.picture.nodes) if uuid != plan.node.uuid)
+        env = hooks.node_environment(plan.node)
+        return Hooks(path="node-remove", object_type="NODE", env=env, pre_nodes=staying, post_nodes=staying)
+
     async def run(self, ctx: Context, params: NodeRemoveParams, plan: RemovePlan) -> Outcome:
         """The configuration first: a node that cannot be told is out all the same."""
         node = plan.node
         debts = ctx.view.debts.get(node.uuid, 0)
+        await self._say_goodbye(ctx, node)
         await ctx.commit(Change(put=plan.promoted, remove=(node,)))
         for each in plan.promoted:
             ctx.say(f"node {each.name} is a master candidate now")
@@ -105,3 +114,13 @@ class NodeRemove(Operation[NodeRemoveParams, None, RemovePlan]):
         else:
             ctx.say(f"{node.name} has left the cluster")
         return Outcome()
+
+    async def _say_goodbye(self, ctx: Context, node: Node) -> None:
+        """The scripts of phase post of the node that goes: afterwards nobody may run them any more."""
+        env = hooks.node_environment(node)
+        its_own = Hooks(path="node-remove", object_type="NODE", env=env, post_nodes=(node.uuid,))
+        ran = await HookPhases("OP_NODE_REMOVE").run(ctx, ctx.view, its_own, "post")
+        for name, why in ran.silent:
+            ctx.warn(f"the hooks of node {name} were not run: {why}")
+        for each in ran.failures:
+            ctx.warn(f"hook {each.script} failed on node {each.node}: {' '.join(each.output.split()) or 'no output'}")

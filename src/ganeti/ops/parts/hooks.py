@@ -41,6 +41,15 @@ def of_instance(
     )
 
 
+def of_group(
+    view: View, name: str, *, path: str, own: Mapping[str, Any] | None = None, nodes: Iterable[Uuid] = ()
+) -> Hooks:
+    """The hooks of an operation on a node group: on the master, and on `nodes`."""
+    where = with_master(view, nodes)
+    env = {"GROUP_NAME": name} if own is None else {key: text(value) for key, value in own.items()}
+    return Hooks(path=path, object_type="GROUP", env=env, pre_nodes=where, post_nodes=where)
+
+
 def with_master(view: View, nodes: Iterable[Uuid] = ()) -> tuple[Uuid, ...]:
     """The master and these, each once."""
     return tuple(dict.fromkeys((view.cluster.master_node, *nodes)))

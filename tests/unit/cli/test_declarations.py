@@ -166,7 +166,7 @@ def test_examples_are_command_lines_that_parse(group: Group, name: str, command:
         if not line.startswith(f"{group.program} {name}"):
             continue
         words = shlex.split(line)
-        end = next((at for at, word in enumerate(words) if word in ("|", "&&")), len(words))
+        end = next((at for at, word in enumerate(words) if word in ("|", "||", "&&")), len(words))
         parsed = parse.parse(command, words[2:end])
         parse.check_arguments(command, parsed.arguments)
 

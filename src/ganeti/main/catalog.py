@@ -55,6 +55,7 @@ def build_host(
     """This host with its real drivers; what is not given is this machine's own."""
     from ganeti.drivers.network.taps import TAP_PREFIX, SystemTaps
     from ganeti.drivers.os.definitions import Definitions
+    from ganeti.drivers.os.leftovers import Running
     from ganeti.drivers.storage.allowed import LIST_NAME
 
     files = files if files is not None else SystemFiles()
@@ -88,6 +89,7 @@ def build_host(
             clock=clock,
             search_path=paths.os_search_path,
             log_dir=f"{paths.log}/os",
+            running=Running(files=files, paths=paths),
         ),
         fence=Fence(files=files, path=paths.epoch),
         replica=Replica(paths.replica),

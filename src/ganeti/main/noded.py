@@ -38,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 async def serve(this: daemon.Daemon, *, version: str) -> None:
     """Serve until told to stop, or until the node has left its cluster."""
     # Late, so that --version and a second start answer at once.
+    from ganeti.drivers.os.leftovers import Running
     from ganeti.main.catalog import build_host
     from ganeti.node.serve import NodeServer
     from ganeti.wire.tls_server import serve_tls
@@ -51,6 +52,7 @@ async def serve(this: daemon.Daemon, *, version: str) -> None:
                 status=daemon.EXIT_NODE_NOT_SET_UP,
             )
     host = build_host(paths, settings, version=version, files=files)
+    await Running(files=files, paths=paths).end_leftovers()
     server = NodeServer(host, settings=settings)
 
     def reload() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
 from ganeti.base.clock import Clock
@@ -13,15 +14,29 @@ from ganeti.base.processes import Done, Runner, describe_status, last_lines
 from ganeti.contract.guest import AttachedDisk, Guest
 from ganeti.contract.os import OsFound, Script
 from ganeti.drivers.os import environment, reading, search, validate
+from ganeti.drivers.os.leftovers import Running
 from ganeti.drivers.os.search import CREATE, CREATE_UNTRUSTED, VERIFY
 
 VERIFY_WITHIN_S: Final = 120.0
 
 
 class Definitions:
-    """OS definitions below `search_path`, where the first one of a name wins; scripts write to files in `log_dir`."""
+    """OS definitions below `search_path`, where the first one of a name wins; scripts write to files in `log_dir`.
 
-    def __init__(self, *, runner: Runner, files: Files, clock: Clock, search_path: Sequence[str], log_dir: str) -> None:
+    `running`: where scripts are noted that write to disks; None where no daemon can be killed (in simulation).
+    """
+
+    def __init__(
+        self,
+        *,
+        runner: Runner,
+        files: Files,
+        clock: Clock,
+        search_path: Sequence[str],
+        log_dir: str,
+        running: Running | None = None,
+    ) -> None:
+        self._running = running
         self._runner = runner
         self._files = files
         self._clock = clock
@@ -75,10 +90,13 @@ class Definitions:
             self._files.make_dirs(self._log_dir)
         except OSError as error:
             raise Failed(f"cannot run the {deed}: {self._log_dir} cannot be made: {error.strerror}") from error
+        noted: AbstractContextManager[dict[str, str]]
+        noted = self._running.noted() if self._running is not None else nullcontext({})
         try:
-            done = await self._runner.run(
-                [f"{definition.path}/{script}"], timeout_s=timeout_s, env=env, cwd="/", output_path=log_path
-            )
+            with noted as mark:
+                done = await self._runner.run(
+                    [f"{definition.path}/{script}"], timeout_s=timeout_s, env=env | mark, cwd="/", output_path=log_path
+                )
         except Failed as error:
             facts = {**error.facts, "log": log_path, "os": guest.os, "instance": guest.name}
             more = "; --install-timeout gives it longer" if script == CREATE and "timeout_s" in facts else ""

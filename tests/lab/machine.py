@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -21,8 +22,12 @@ mount -t overlay -o lowerdir=/,upperdir="$world/upper",workdir="$world/work" mac
 cd "$world/root"
 mount -t proc proc proc
 mount -t sysfs sysfs sys
-# Control groups are not divided between machines: a guest of the same name elsewhere would share one.
 mount -t tmpfs tmpfs sys/fs/cgroup
+# The top of each hierarchy is the group that this process was in when its namespace was made.
+for controller in "${@:2}"; do
+    mkdir "sys/fs/cgroup/$controller"
+    mount -t cgroup -o "$controller" cgroup "sys/fs/cgroup/$controller"
+done
 mount --rbind /dev dev
 [ ! -e dev/kvm ] || mount --bind /dev/null dev/kvm
 mount -t tmpfs tmpfs tmp
@@ -35,6 +40,18 @@ ip link set lo up
 # the machine is up itself: who entered a moment before would still see the files of the machine around it.
 exec chroot . bash -c 'echo booted; while read -r _; do :; done'
 """
+
+ENTER_GROUPS = """
+while [ "$1" != unshare ]; do
+    echo $$ >"$1/cgroup.procs"
+    shift
+done
+exec "$@"
+"""
+
+V1 = "/sys/fs/cgroup"
+CONTROLLERS = ("cpu", "memory")
+"""Hierarchies of version 1 that a machine can have of its own; version 2 lets no daemon stay beside the groups."""
 
 CHANGED = r"""
 cd "$1/upper"
@@ -50,25 +67,18 @@ find run tmp -mindepth 1 -printf '%p %y %m %s %l\n'
 class Machine:
     """A running machine. It sees the files of this one at the same paths; what it changes stays its own."""
 
-    def __init__(self, scratch: Path) -> None:
+    def __init__(self, scratch: Path, *, cgroups: bool = False) -> None:
+        """Boot. Without `cgroups` (see `can_have_cgroups`) it has no control groups at all, else a tree of its own."""
         self._scratch = scratch
+        self._groups = [Path(V1, each, f"lab-{os.getpid()}-{scratch.name}") for each in CONTROLLERS] if cgroups else []
+        for group in self._groups:
+            group.mkdir()
         self._starter = subprocess.Popen(
             [
-                *[
-                    "unshare",
-                    "--mount",
-                    "--net",
-                    "--pid",
-                    "--fork",
-                    "--kill-child=KILL",
-                    "--propagation",
-                    "private",
-                    "bash",
-                    "-c",
-                ],
-                BOOT,
-                "boot",
-                str(scratch),
+                *["bash", "-euc", ENTER_GROUPS, "enter", *map(str, self._groups), "unshare"],
+                *["--mount", "--net", "--uts", "--cgroup", "--pid", "--fork"],
+                *["--kill-child=KILL", "--propagation", "private"],
+                *["bash", "-c", BOOT, "boot", str(scratch), *(CONTROLLERS if cgroups else ())],
             ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -87,13 +97,7 @@ class Machine:
     ) -> subprocess.CompletedProcess[str]:
         """Run a program inside; its output is one text."""
         return subprocess.run(
-            [
-                "nsenter",
-                f"--target={self._first_pid}",
-                *["--mount", "--net", "--pid", "--root"],
-                f"--wdns={cwd}",
-                *argv,
-            ],
+            self.inside(argv, cwd=cwd),
             env={"PATH": os.environ["PATH"], "HOME": "/root", "LANG": "C.UTF-8"} | dict(env or {}),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -102,11 +106,25 @@ class Machine:
             timeout=timeout_s,
         )
 
+    def inside(self, argv: Sequence[str], *, cwd: str = "/") -> list[str]:
+        """The arguments of a program out here that runs this one inside."""
+        return [
+            "nsenter",
+            f"--target={self._first_pid}",
+            *["--mount", "--net", "--uts", "--cgroup", "--pid", "--root"],
+            f"--wdns={cwd}",
+            *argv,
+        ]
+
     def sh(self, script: str, *, cwd: str = "/") -> str:
         """What a shell script prints; it must succeed."""
         done = self.run(["bash", "-euo", "pipefail", "-c", script], cwd=cwd)
         assert done.returncode == 0, done.stdout
         return done.stdout
+
+    def path(self, path: str) -> Path:
+        """A file or socket inside, as it is reached from out here."""
+        return Path(f"/proc/{self._first_pid}/root{path}")
 
     def changed_files(self) -> list[str]:
         """Files that were written or removed since the boot began, and directories made; as `find` describes them."""
@@ -137,3 +155,26 @@ class Machine:
     ) -> None:
         self._starter.kill()
         self._starter.wait()
+        for group in self._groups:
+            _remove_group(group)
+
+
+def can_have_cgroups() -> bool:
+    """Whether a machine can be booted with control groups here."""
+    return all(os.access(Path(V1, controller, "cgroup.procs"), os.W_OK) for controller in CONTROLLERS)
+
+
+def _remove_group(group: Path) -> None:
+    """Take a group away with those below it, as soon as the last killed process has left it."""
+    for below in group.iterdir():
+        if below.is_dir():
+            _remove_group(below)
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            group.rmdir()
+            return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)

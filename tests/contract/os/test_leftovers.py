@@ -28,9 +28,10 @@ def is_alive(pid: int) -> bool:
 
 async def test_what_ran_when_the_daemon_was_killed_is_ended(tmp_path: Path) -> None:
     paths, files = Paths(str(tmp_path)), SystemFiles()
-    with Running(files=files, paths=paths).noted() as ended:
+    daemon = Running(files=files, paths=paths)
+    with daemon.noted() as ended:
         pass
-    noted = Running(files=files, paths=paths).noted()
+    noted = daemon.noted()
     mark = noted.__enter__()  # and never left, as in a daemon that is killed
     killed, finished = start(mark), start(ended)
     try:

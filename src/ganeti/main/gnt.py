@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 LOCAL_COMMANDS = {
     "cluster init": "ganeti.main.bootstrap:init",
     "cluster destroy": "ganeti.main.bootstrap:destroy",
+    "cluster command": "ganeti.main.fleet:command",
+    "cluster copyfile": "ganeti.main.fleet:copyfile",
     "cluster master-failover": "ganeti.main.failover:master_failover",
     "cluster master-ping": "ganeti.main.failover:master_ping",
 }

@@ -8,8 +8,8 @@ GROUP = Group(
     "cluster",
     "set up and look after the cluster as a whole",
     "activate-master-ip deactivate-master-ip master-failover master-ping redist-conf"
-    " add-tags destroy getmaster info init join-token list-tags modify queue remove-tags search-tags show-ispecs-cmd"
+    " add-tags command copyfile destroy getmaster info init join-token list-tags modify queue remove-tags search-tags show-ispecs-cmd"
     " verify verify-disks version watcher",
     aliases={"show": "info", "masterfailover": "master-failover"},
-    later="command copyfile epo rename renew-crypto repair-disk-sizes upgrade",
+    later="epo rename renew-crypto repair-disk-sizes upgrade",
 )

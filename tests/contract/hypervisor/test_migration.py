@@ -329,6 +329,30 @@ async def test_copying_of_disks_can_be_given_up(pair: Pair) -> None:
     assert Path(here[0].path).read_bytes() == Path(there[0].path).read_bytes()
 
 
+async def test_a_local_disk_goes_there_and_back_and_zeros_take_no_room(pair: Pair) -> None:
+    guest = pair.guest()
+    here, there = pair.local_disks(guest)
+    first = Path(pair.hosts[0].disks(guest)[0].path).read_bytes()[:512]
+    with open(here[0].path, "r+b") as file:
+        file.write(first)
+        file.seek(32 << 20)
+        file.write(os.urandom(4 << 20))
+    await pair.source.start(guest, here)
+    await pair.migrate(guest, there, copies=True)
+    assert os.stat(there[0].path).st_blocks * 512 < 8 << 20
+    with open(here[0].path, "wb") as file:
+        file.truncate(64 << 20)
+    pair.source, pair.target = pair.target, pair.source
+    moving = await pair.source.moving(guest)
+    landing = await pair.target.receive(moving, here, address="127.0.0.1", peer=NAMES[1], copies_disks=True, pace=FAST)
+    await pair.source.send(guest, msgspec.structs.replace(landing, name=NAMES[0]), FAST)
+    assert (await pair.sent(guest)).phase == "completed"
+    await pair.target.finish(guest)
+    await pair.source.leave(guest)
+    assert await pair.states(guest) == [("running", ""), None]
+    assert Path(here[0].path).read_bytes() == Path(there[0].path).read_bytes()
+
+
 async def test_post_copy_lets_the_target_fetch_what_is_missing(pair: Pair) -> None:
     guest = await started(pair)
     pace = msgspec.structs.replace(FAST, bandwidth_mib_s=1, capabilities=("postcopy-ram",))

@@ -52,6 +52,8 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True):
     resume: bool = True
     landing: Landing | None = None
     pace: Pace = Pace()
+    sends_memory: bool = False
+    """Whether memory is being sent, or was; until then what QEMU says of migrations is about an earlier one."""
     format: int = 1
 
 

@@ -89,6 +89,7 @@ ANSWERS = {
     "/queue/drain": {"drained": False},
     "/query-fields": {"fields": []},
     "/console": {"instance": "web1", "kind": "ssh", "host": None, "user": None, "command": ["true"]},
+    "/join-token": {"token": "t"},
     "/jobs/autoarchive": {"archived": 0, "left": 0},
 }
 

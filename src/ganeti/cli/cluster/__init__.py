@@ -7,9 +7,9 @@ from ganeti.cli.declare import Group
 GROUP = Group(
     "cluster",
     "set up and look after the cluster as a whole",
-    "activate-master-ip deactivate-master-ip master-failover master-ping redist-conf"
-    " add-tags command copyfile destroy getmaster info init join-token list-tags modify queue remove-tags search-tags show-ispecs-cmd"
+    "activate-master-ip add-tags command copyfile deactivate-master-ip destroy getmaster info init join-token list-tags"
+    " master-failover master-ping modify queue redist-conf remove-tags repair-disk-sizes search-tags show-ispecs-cmd"
     " verify verify-disks version watcher",
     aliases={"show": "info", "masterfailover": "master-failover"},
-    later="epo rename renew-crypto repair-disk-sizes upgrade",
+    later="epo rename renew-crypto upgrade",
 )

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -241,3 +242,26 @@ def _incidence(found: Sequence[frozenset[str]], names: Sequence[str]) -> Floats:
             if name in column:
                 matrix[row, column[name]] = 1.0
     return matrix
+
+
+def snapshot(state: State) -> Cluster:
+    """The cluster as the state has it now. Measured free memory stays: only a node can measure."""
+    replace = msgspec.structs.replace
+    nodes = tuple(
+        replace(
+            node,
+            offline=not bool(state.online[index]),
+            free_disk_mib=int(state.free_disk_mib[index]),
+            free_spindles=int(state.free_spindles[index]),
+        )
+        for index, node in enumerate(state.cluster.nodes)
+    )
+    instances = tuple(
+        replace(
+            instance,
+            primary=int(state.primary[index]),
+            secondary=None if state.secondary[index] == NOWHERE else int(state.secondary[index]),
+        )
+        for index, instance in enumerate(state.cluster.instances)
+    )
+    return replace(state.cluster, nodes=nodes, instances=instances)

@@ -36,7 +36,7 @@ from ganeti.master.jobs.queue import Queue
 from ganeti.master.state import encode
 from ganeti.model.names import checked_host
 from ganeti.model.objects import Uuid
-from ganeti.ops.node.add import NodeAddParams, check_clock, check_free
+from ganeti.ops.node.add import NodeAddParams, check_clock, check_free, check_name
 from ganeti.ops.parts import membership
 
 log = Log(__name__)
@@ -183,11 +183,8 @@ class Enrolment:
             if wish.readd:
                 raise Refused(WRONG_INPUT, "say which node comes back: a token for that is for one name only")
             return
-        name = checked_host(wish.node_name, what="node name")
-        if (name in picture.node_names) != wish.readd:
-            # Says the same as it would when the host has come, but before anybody has to go there.
-            params = NodeAddParams(node_name=name, primary_ip="0.0.0.0", readd=wish.readd)
-            check_free(self._bench.view(), params)
+        # Says the same as it would when the host has come, but before anybody has to go there.
+        check_name(self._bench.view(), wish.node_name, readd=wish.readd)
 
     # -- what hosts ask -----------------------------------------------------------------------------------
 

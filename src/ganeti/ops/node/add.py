@@ -137,22 +137,29 @@ class NodeAdd(Operation[NodeAddParams, Facts, AddPlan]):
         return Outcome(change=Change(put=(node,)))
 
 
-def check_free(view: View, params: NodeAddParams) -> None:
-    """`Refused` when the name or an address is somebody else's, or does not fit the cluster."""
-    name = checked_host(params.node_name, what="node name")
+def check_name(view: View, node_name: str, *, readd: bool) -> str:
+    """The name of a node that may be added, or be added again; else `Refused`."""
+    name = checked_host(node_name, what="node name")
     known_uuid = view.picture.node_names.get(name)
-    if known_uuid is not None and not params.readd:
+    if known_uuid is not None and not readd:
         raise Refused(
             EXISTS,
             f"Node {name} is already in the cluster; --readd takes it back after it was installed anew",
             name=name,
         )
-    if known_uuid is None and params.readd:
+    if known_uuid is None and readd:
         raise Refused(UNKNOWN, f"Node {name} is not in the cluster, so it cannot be added again; leave --readd out")
     if known_uuid is not None and known_uuid == view.cluster.master_node:
         raise Refused(WRONG_STATE, f"node {name} is the master; the master cannot be added again")
     if name == view.cluster.cluster_name:
         raise Refused(NOT_UNIQUE, f"{name} is the name of the cluster; a node needs one of its own")
+    return name
+
+
+def check_free(view: View, params: NodeAddParams) -> None:
+    """`Refused` when the name or an address is somebody else's, or does not fit the cluster."""
+    name = check_name(view, params.node_name, readd=params.readd)
+    known_uuid = view.picture.node_names.get(name)
     primary = _address(params.primary_ip or "")
     secondary = _address(params.secondary_ip or primary)
     if view.cluster.master_ip in (primary, secondary):
@@ -170,7 +177,7 @@ def check_free(view: View, params: NodeAddParams) -> None:
             f"node {name} has the address {known.primary_ip} and came back with {primary}; "
             "remove it from the cluster and add it anew",
         )
-    if membership.is_multi_homed(view) != (primary != secondary) and len(view.picture.nodes) > (known is not None):
+    if membership.is_multi_homed(view) != (primary != secondary):
         raise Refused(
             WRONG_INPUT,
             "the nodes of this cluster have a secondary address for replication; give this one its own with -s"

@@ -133,14 +133,15 @@ class _Taken:
         self._storage_mib[node] = self._storage_mib.get(node, 0) + storage_mib
 
     def left_of(self, candidate: Candidate) -> Candidate:
-        storage_mib = candidate.free_storage_mib
-        if storage_mib is not None:
-            storage_mib -= self._storage_mib.get(candidate.node, 0)
         return msgspec.structs.replace(
             candidate,
-            free_memory_mib=candidate.free_memory_mib - self._memory_mib.get(candidate.node, 0),
-            free_storage_mib=storage_mib,
+            free_memory_mib=_less(candidate.free_memory_mib, self._memory_mib.get(candidate.node, 0)),
+            free_storage_mib=_less(candidate.free_storage_mib, self._storage_mib.get(candidate.node, 0)),
         )
+
+
+def _less(free_mib: int | None, taken_mib: int) -> int | None:
+    return None if free_mib is None else free_mib - taken_mib
 
 
 def _requests(params: InstanceMultiAllocParams) -> list[InstanceCreateParams]:

@@ -62,7 +62,8 @@ def candidates(
 
 
 def _candidate(view: View, node: Node, fitness: Fitness, hypervisor: str, template: str) -> Candidate:
-    memory_mib, storage_mib = 0, None
+    memory_mib: int | None = None
+    storage_mib: int | None = None
     if fitness.facts is not None:
         host = fitness.facts.hypervisors.get(hypervisor)
         memory_mib = (host.memory_free_mib if host is not None else 0) - view.reserved.memory_mib(node.uuid)

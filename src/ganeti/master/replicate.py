@@ -10,19 +10,22 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from typing import Final
+from typing import Final, TypeVar
 
 from ganeti.base.errors import GanetiError, Refused, Unavailable
 from ganeti.base.log import Log
 from ganeti.base.tasks import Scope
+from ganeti.contract.calls import Call
 from ganeti.contract.calls.member import ReplicaState, StoreAppend, StoreSnapshot, StoreStateGet
 from ganeti.contract.store import Change, Compacted, Entry, Revision, Snapshot, Store, Txn
-from ganeti.master.nodes import Nodes
+from ganeti.master.nodes import Nodes, address_of
 from ganeti.model.objects import Uuid
 from ganeti.model.picture import Picture
 from ganeti.store.replica import LINEAGE_KEY
 
 log = Log(__name__)
+
+R = TypeVar("R")
 
 WAIT_S: Final = 2.0
 """How long a commit waits for a candidate."""
@@ -210,7 +213,7 @@ class Replication:
                 await asyncio.sleep(BEAT_S)
 
     async def _catch_up(self, peer: Peer) -> None:
-        state = await self._nodes.call(peer.node, StoreStateGet())
+        state = await self._ask(peer, StoreStateGet())
         same_history = state.revision > 0 and state.lineage == self._lineage
         if not same_history or not self._compacted <= state.revision <= self._last:
             state = await self._send_whole(peer)
@@ -230,7 +233,7 @@ class Replication:
                         await fresh.wait()
                 except TimeoutError:
                     # Says that we are still there, and hears of a newer master.
-                    state = await self._nodes.call(peer.node, StoreStateGet())
+                    state = await self._ask(peer, StoreStateGet())
                     if state.revision < peer.revision or state.lineage != self._lineage:
                         raise Unavailable(f"its copy went back to revision {state.revision}") from None
                     continue
@@ -250,7 +253,7 @@ class Replication:
                 break
         if not batch:
             return
-        state: ReplicaState = await self._nodes.call(peer.node, StoreAppend(after=peer.revision, changes=tuple(batch)))
+        state: ReplicaState = await self._ask(peer, StoreAppend(after=peer.revision, changes=tuple(batch)))
         if state.revision < batch[-1].revision:
             raise Unavailable(f"its copy is at revision {state.revision}, and not at {batch[-1].revision}")
         peer.revision = batch[-1].revision
@@ -270,11 +273,18 @@ class Replication:
         for number, entries in enumerate(parts):
             last = number == len(parts) - 1
             call = StoreSnapshot(revision=snapshot.revision, part=number, last=last, entries=entries)
-            state = await self._nodes.call(peer.node, call)
+            state = await self._ask(peer, call)
         log.info("whole store copied", node=peer.name, revision=snapshot.revision, keys=len(snapshot.entries))
         if state.revision != snapshot.revision or state.lineage != self._lineage:
             raise Unavailable(f"its copy is at revision {state.revision} after it got the whole")
         return state
+
+    async def _ask(self, peer: Peer, call: Call[R]) -> R:
+        """Past its debts: to pay them takes commits, which wait for this very candidate."""
+        node = self._picture().nodes.get(peer.node)
+        if node is None:
+            raise Unavailable(f"{peer.name} is no node any more")
+        return await self._nodes.call_at(address_of(node), call)
 
     def _fall_behind(self, peer: Peer, why: str) -> None:
         if peer.keeps_up:

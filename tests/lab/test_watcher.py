@@ -128,3 +128,19 @@ def test_a_hook_of_verification_that_fails_is_an_error_of_it(cluster: Cluster) -
     hook(cluster, "cluster-verify-post.d/roof", "echo the roof leaks; exit 1")
     said = cluster.refused("gnt-cluster", "verify", "--error-codes")
     assert f"ERROR:ENODEHOOKS:node:{NODE}:script cluster-verify-post.d/roof failed: the roof leaks" in said
+
+
+def test_birth_and_end_of_a_cluster_have_their_hooks(tmp_path_factory: pytest.TempPathFactory) -> None:
+    with fake_cluster(tmp_path_factory.mktemp("destroy")) as made:
+        note = "env | grep -e OP_ -e _PATH= >>/root/noted"
+        hook(made, "cluster-destroy-post.d/note", note)
+        hook(made, "cluster-init-post.d/note", f"{note}; echo too late; exit 1")
+        made.gnt("gnt-cluster", "destroy", "--yes-do-it")
+        said = made.gnt("gnt-cluster", "init", "--enabled-hypervisors=fake", CLUSTER)
+        assert "hook cluster-init-post.d/note failed: too late" in said
+        noted = made.path("/root/noted").read_text().splitlines()
+        assert [line for line in noted if line.startswith("GANETI_OP_CODE")] == [
+            "GANETI_OP_CODE=OP_CLUSTER_DESTROY",
+            "GANETI_OP_CODE=OP_CLUSTER_POST_INIT",
+        ]
+        assert noted.count(f"GANETI_OP_TARGET={CLUSTER}") == 2

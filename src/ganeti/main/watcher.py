@@ -28,13 +28,11 @@ from ganeti.base.processes import Runner, SystemRunner
 from ganeti.base.units import parse_duration_s
 from ganeti.client.master import FINAL, Master
 from ganeti.client.settings import own_settings
-from ganeti.contract.hooks import FAILED
-from ganeti.main import logs, watching
+from ganeti.main import logs, own_hooks, watching
 from ganeti.main.daemon import EXIT_FAILURE, EXIT_NODE_NOT_SET_UP, EXIT_NOT_MASTER, running_pid
 from ganeti.main.daemons import SERVICES, Daemons
 from ganeti.main.watching import Decision, InstanceSeen, Memory, NodeSeen
 
-HOOKS_WITHIN_S: Final = 900.0
 WAIT_WITHIN_S: Final = 1800.0
 """How long a run waits for the jobs it has submitted; those that take longer go on without it."""
 
@@ -195,7 +193,10 @@ class Round:
         now_s = self._clock.now_s()
         reason = _reason("verifying disks", now_s)
         verifications = self._cluster.submit(
-            [[{"OP_ID": "OP_GROUP_VERIFY_DISKS", "group_name": group, "is_strict": False, "reason": reason}] for group in groups]
+            [
+                [{"OP_ID": "OP_GROUP_VERIFY_DISKS", "group_name": group, "is_strict": False, "reason": reason}]
+                for group in groups
+            ]
         )
         jobs: dict[int, str] = {}
         for group, answer in zip(groups, verifications, strict=True):
@@ -264,28 +265,19 @@ async def ensure_daemons(daemons: Daemons, paths: Paths) -> None:
         await daemons.start(missing)
 
 
-async def run_hooks(runner: Runner, files: Files, clock: Clock, paths: Paths, settings: Mapping[str, Any]) -> None:
-    """Run the scripts in `/etc/ganeti/hooks/watcher`; what they say goes to the log."""
-    # Late, because most hosts have none.
-    directory = f"{paths.etc}/hooks/watcher"
-    if not files.list_dir(directory):
-        return
-    from ganeti.node.handlers.hooks import run_scripts
-
-    env = {
-        "GANETI_HOOKS_VERSION": "2",
-        "GANETI_HOOKS_PHASE": "post",
-        "GANETI_HOOKS_PATH": "watcher",
-        "GANETI_OBJECT_TYPE": "NOT_APPLICABLE",
-        "GANETI_DATA_DIR": paths.data,
-        "GANETI_CLUSTER": str(settings["cluster_name"]),
-        "GANETI_MASTER": str(settings["master_name"]),
-    }
-    for result in await run_scripts(
-        runner, files, clock, directory, shown_as="watcher", env=env, within_s=HOOKS_WITHIN_S
-    ):
-        if result.status == FAILED:
-            _log.warning("hook failed", script=result.script, output=result.output)
+async def run_hooks(runner: Runner, files: Files, clock: Clock, paths: Paths) -> None:
+    """Run the scripts in `/etc/ganeti/hooks/watcher`; what those say that fail goes to the log."""
+    failed = await own_hooks.run(
+        paths=paths,
+        files=files,
+        runner=runner,
+        clock=clock,
+        directory="watcher",
+        path="watcher",
+        object_type="NOT_APPLICABLE",
+    )
+    for result in failed:
+        _log.warning("hook failed", script=result.script, output=result.output)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -301,7 +293,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if os.geteuid() != 0:
         return _fail("only root may run it", EXIT_FAILURE)
     try:
-        settings = own_settings(paths.node_settings)
+        _ = own_settings(paths.node_settings)
     except GanetiError as error:
         return _fail(error.message, EXIT_NODE_NOT_SET_UP)
     logs.start(paths.log_file("watcher"), debug=options.debug, also_stderr=options.debug or sys.stderr.isatty())
@@ -310,13 +302,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             if not first:
                 _log.info("an earlier run has not ended yet")
                 return 0
-            return _run(options, paths, settings, job_age_s)
+            return _run(options, paths, job_age_s)
     except GanetiError as error:
         _log.error("run failed", cause=error.message)
         return _fail(error.message, EXIT_FAILURE)
 
 
-def _run(options: argparse.Namespace, paths: Paths, settings: Mapping[str, Any], job_age_s: int) -> int:
+def _run(options: argparse.Namespace, paths: Paths, job_age_s: int) -> int:
     runner, files, clock = SystemRunner(), SystemFiles(), SystemClock()
     daemons = Daemons(paths=paths, runner=runner, files=files, say=_log.info)
     trouble: str | None = None
@@ -325,7 +317,7 @@ def _run(options: argparse.Namespace, paths: Paths, settings: Mapping[str, Any],
     except Failed as error:  # said at the end: hooks may be what mends it
         _log.error("daemons not started", cause=error.message)
         trouble = error.message
-    asyncio.run(run_hooks(runner, files, clock, paths, settings))
+    asyncio.run(run_hooks(runner, files, clock, paths))
     if trouble is not None:
         return _fail(trouble, EXIT_FAILURE)
     if not daemons.is_master():

@@ -164,8 +164,9 @@ async def test_hooks_of_the_watcher_run_with_their_environment(
     bad.write_text("#!/bin/sh\necho broken; exit 1\n")
     for script in (good, bad):
         script.chmod(0o755)
-    settings = {"cluster_name": "cluster", "master_name": "node1"}
-    await run_hooks(SystemRunner(), SystemFiles(), SystemClock(), paths, settings)
+    Path(paths.data).mkdir(parents=True)
+    Path(paths.node_settings).write_text('{"cluster_name": "cluster", "master_name": "node1"}')
+    await run_hooks(SystemRunner(), SystemFiles(), SystemClock(), paths)
     seen = dict(line.split("=", 1) for line in (tmp_path / "seen").read_text().splitlines())
     assert seen["GANETI_HOOKS_PATH"] == "watcher"
     assert seen["GANETI_DATA_DIR"] == paths.data

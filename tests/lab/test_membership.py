@@ -191,6 +191,11 @@ def test_a_host_of_another_cluster_is_refused(hosts: Hosts) -> None:
     said = hosts.refused(3, "ganeti-join", hosts.token())
     assert "in another cluster, cluster2.lab.example" in said
     assert hosts.list(3, "node", "name") == [["node3.lab.example"]]
+    address = f"{hosts.lab.plan.names['cluster2.lab.example']}/32"
+    assert address in hosts.devices(3)
+    hosts.ok(3, "ganeti-join", "--force-join", hosts.token())
+    assert address not in hosts.devices(3)
+    until(lambda: not verified(hosts, 1), "two nodes verify cleanly")
 
 
 # -- going out --------------------------------------------------------------------------------------------

@@ -150,6 +150,8 @@ class Join:
     async def _forget(self, about: About) -> None:
         """Let go of an earlier membership; guests and disks stay."""
         await self._daemons.stop(SERVICES)
+        if self._traces.load():
+            await self._traces.drop_addresses()
         known = self._known()
         paths = self._paths
         gone = [paths.node_settings, paths.node_certificate, paths.ca_certificate, paths.ca_key, paths.no_vote]

@@ -131,6 +131,13 @@ class Traces:
         self._record(HostAddress(address=address, prefix=prefix, device=device))
         await self.ensure_addresses()
 
+    async def drop_addresses(self) -> None:
+        """Take the addresses of the cluster off their devices: this host is its master no more."""
+        for trace in [trace for trace in self._recorded if isinstance(trace, HostAddress)]:
+            await self._undo(trace)
+            self._recorded.remove(trace)
+        self._save()
+
     async def ensure_addresses(self) -> list[str]:
         """Give the devices the addresses they lost (at a reboot, say); returns those that were missing."""
         added = []

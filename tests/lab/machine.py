@@ -13,9 +13,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+CHECKOUT = Path(__file__).resolve().parents[2]
+
 BOOT = r"""
 set -euo pipefail
 world=$1
+checkout=$2
 mount -t tmpfs -o mode=755 world "$world"
 mkdir "$world/upper" "$world/work" "$world/root"
 mount -t overlay -o lowerdir=/,upperdir="$world/upper",workdir="$world/work" machine "$world/root"
@@ -24,7 +27,7 @@ mount -t proc proc proc
 mount -t sysfs sysfs sys
 mount -t tmpfs tmpfs sys/fs/cgroup
 # The top of each hierarchy is the group that this process was in when its namespace was made.
-for controller in "${@:2}"; do
+for controller in "${@:3}"; do
     mkdir "sys/fs/cgroup/$controller"
     mount -t cgroup -o "$controller" cgroup "sys/fs/cgroup/$controller"
 done
@@ -32,6 +35,12 @@ mount --rbind /dev dev
 [ ! -e dev/kvm ] || mount --bind /dev/null dev/kvm
 mount -t tmpfs tmpfs tmp
 mount -t tmpfs -o mode=755 tmpfs run
+# A checkout that the masks above hide, or that is on a file system of its own, is shown where it is.
+if [ ! -e ".$checkout/Makefile" ]; then
+    mkdir -p ".$checkout" "$world/checkout-upper" "$world/checkout-work"
+    layers="lowerdir=$checkout,upperdir=$world/checkout-upper,workdir=$world/checkout-work"
+    mount -t overlay -o "$layers" checkout ".$checkout"
+fi
 # What this machine itself may have of ours at the moment.
 rm -rf etc/ganeti etc/default/ganeti-os-tiny srv/ganeti var/lib/ganeti var/lib/ganeti-demo var/log/ganeti
 printf '127.0.0.1 localhost' >etc/hosts
@@ -60,7 +69,7 @@ find . -mindepth 1 -type d -printf '%P\n' | while read -r directory; do
     [ -d "/$directory" ] || echo "$directory/"
 done
 cd "$1/root"
-find run tmp -mindepth 1 -printf '%p %y %m %s %l\n'
+find run tmp -xdev -mindepth 1 -printf '%p %y %m %s %l\n'
 """
 
 
@@ -78,7 +87,7 @@ class Machine:
                 *["bash", "-euc", ENTER_GROUPS, "enter", *map(str, self._groups), "unshare"],
                 *["--mount", "--net", "--uts", "--cgroup", "--pid", "--fork"],
                 *["--kill-child=KILL", "--propagation", "private"],
-                *["bash", "-c", BOOT, "boot", str(scratch), *(CONTROLLERS if cgroups else ())],
+                *["bash", "-c", BOOT, "boot", str(scratch), str(CHECKOUT), *(CONTROLLERS if cgroups else ())],
             ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

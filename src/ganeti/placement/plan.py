@@ -5,7 +5,7 @@ Source: spec htools, "hbal". Names in commands are the short ones: the common en
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from ganeti.placement.balance import Step
 from ganeti.placement.moves import Kind
@@ -46,18 +46,21 @@ def commands(cluster: Cluster, step: Step, node: str, instance: str) -> list[str
             return [f"{move} -f -n {node} {instance}"]
 
 
-def job_sets(steps: Iterable[Step]) -> list[list[Step]]:
-    """Steps in order, cut where one touches a node that the set touches already."""
+def job_sets(steps: Sequence[Step]) -> list[list[Step]]:
+    """Steps in order, cut where one touches a node that its set touches already.
+
+    The sets are filled from the last step backwards, so the early ones may be smaller than they could be.
+    """
     sets: list[list[Step]] = []
     busy: set[int] = set()
-    for step in steps:
+    for step in reversed(steps):
         nodes = {*step.before, *step.after} - {NOWHERE}
         if not sets or busy & nodes:
             sets.append([])
             busy = set()
         sets[-1].append(step)
         busy |= nodes
-    return sets
+    return [found[::-1] for found in reversed(sets)]
 
 
 def script(sets: Sequence[Sequence[Step]], to_commands: dict[int, list[str]], *, checked: bool) -> str:

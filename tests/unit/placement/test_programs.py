@@ -59,6 +59,14 @@ def test_commands_are_printed_or_written_as_a_script(run, cluster: Path, tmp_pat
     assert "  check\n  gnt-instance migrate -f inst36\n" in script
 
 
+def test_job_sets_are_filled_from_the_last_step(run, tmp_path: Path) -> None:
+    path = tmp_path / "cluster"
+    path.write_text(text_file(1, nodes=10, instances=70, forthcoming=True, skew=1.5))
+    _, out, _ = run(f"hbal -t {path} -l 10 -C")
+    sizes = [int(line.split()[3]) for line in out.splitlines() if "jobset" in line]
+    assert sizes == [1, 1, 1, 1, 1, 1, 2, 2]
+
+
 def test_hinfo_prints_components_and_score(run, cluster: Path) -> None:
     status, out, err = run(f"hinfo -t {cluster} -p")
     assert status == 0

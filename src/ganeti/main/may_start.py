@@ -55,6 +55,7 @@ async def least_epoch(
     needed, answered = election.answers_needed(len(online)), 0
     # This node's own answer counts whether or not its daemon runs.
     others = [node for node in online if node.uuid != cluster.master_node]
+    silent = [node.name for node in others]
     async for _ in attempts(within_s=within_s):
         votes = await election.ask(caller, others)
         given = election.given(votes)
@@ -70,9 +71,9 @@ async def least_epoch(
                 status=daemon.EXIT_NOT_MASTER,
             )
         answered = 1 + len(given)
+        silent = [name for name, vote in votes.items() if vote not in given]
         if answered >= needed:
             return max([epoch, *(vote.epoch for vote in given)])
-    silent = [name for name, vote in votes.items() if vote not in given]
     raise daemon.CannotStart(
         f"only {answered} of {len(online)} nodes answer, and {needed} must, for another node may have become the master; "
         f"silent: {', '.join(silent)}. Start their node daemons, or, if you are sure that no other master runs, say "

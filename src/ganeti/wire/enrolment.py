@@ -81,6 +81,6 @@ class EnrolmentClient:
                 f"no answer from the master on {where}; is there a firewall between, or is the master down?"
             ) from error
         except (OSError, http.client.HTTPException) as error:
-            raise Unavailable(f"no answer from the master on {where}: {error or type(error).__name__}") from error
+            raise Unavailable(f"no answer from the master on {where}: {str(error) or type(error).__name__}") from error
         finally:
             connection.close()

@@ -84,7 +84,10 @@ class Shell:
             out=out,
             err=err,
             now_ns=lambda: NOW_NS,
-            locals={f"cluster {name}": name for name in ("init", "destroy", "command", "copyfile", "master-failover", "master-ping")},
+            locals={
+                f"cluster {name}": name
+                for name in ("init", "destroy", "command", "copyfile", "master-failover", "master-ping")
+            },
             load_local=load_local,
             open_terminal=open_terminal,
             run_program=run_program,

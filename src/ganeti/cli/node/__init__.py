@@ -9,6 +9,5 @@ GROUP = Group(
     "look after the hosts of the cluster",
     "add modify remove add-tags failover health info list list-fields list-storage list-tags migrate power remove-tags",
     aliases={"show": "info"},
-    later="evacuate list-drbd modify-storage powercycle"
-    " repair-storage restricted-command volumes",
+    later="evacuate list-drbd modify-storage powercycle repair-storage restricted-command volumes",
 )

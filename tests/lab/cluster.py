@@ -62,7 +62,8 @@ find /sys/fs/cgroup -mindepth 2 -type d
 echo '== interfaces'
 ip -oneline link | sed 's/^[0-9]*: //' | cut -d: -f1 | sort
 echo '== processes'
-ps -eo pid=,args= | awk '$2 != "bash" && $2 != "ps" && $2 != "awk" && $2 != "sort"' | sort
+# Without the programs that look, of this time and, not yet collected, of the last.
+ps -eo pid=,comm=,args= | awk '$2 !~ /^(bash|nsenter|ps|awk|sort|sed|cut|find|ip)$/' | sort
 echo '== mounts'
 sort /proc/mounts
 """

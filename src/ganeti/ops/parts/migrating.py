@@ -42,6 +42,9 @@ from ganeti.ops.parts import fitness, guests, instances, targets
 POSTCOPY: Final = "postcopy-ram"
 POSTCOPY_AFTER_ROUNDS: Final = 2
 BALLOON_LIMIT_S: Final = 30.0
+STALL_S: Final = 15.0
+"""The guest's writes wait for the target while its disks are copied, so a network that is cut must be noticed soon."""
+
 _LOOK_S: Final = 1.0
 _LINES_EACH_LOOK: Final = 60
 _THEN_EVERY: Final = 10
@@ -275,6 +278,7 @@ class _Course:
         limit_s = 600.0 + 20.0 * size_mib / self._plan.pace.bandwidth_mib_s
         begun_s = ctx.clock.now_s()
         said = ""
+        moved, moved_s = (0, 0, 0), begun_s
         while True:
             progress = await ctx.call(self._source.uuid, MigrationWatch(guest=self._guest, within_s=_LOOK_S))
             match progress.phase:
@@ -288,6 +292,15 @@ class _Course:
                     )
                 case "disks" | "memory" | "arriving" | "postcopy":
                     pass
+            now = (progress.disk_done_bytes, progress.sent_bytes, progress.rounds)
+            if now != moved:
+                moved, moved_s = now, ctx.clock.now_s()
+            elif ctx.clock.now_s() - moved_s > STALL_S and not postcopy:
+                raise Failed(
+                    f"cannot migrate instance {self._name} to node {self._target.name}: nothing has moved for {STALL_S:g} s; is "
+                    f"that host up, and the network between {self._source.name} and {self._target.name}?",
+                    node=self._target.name,
+                )
             looks += 1
             line = progress_line(progress)
             if line != said and (looks <= _LINES_EACH_LOOK or looks % _THEN_EVERY == 0):

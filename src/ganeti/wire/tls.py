@@ -19,8 +19,17 @@ from ganeti.wire.lost import ConnectionLost
 CALL_PATH: Final = "/call"
 MAX_MESSAGE_BYTES: Final = 64 * 1024 * 1024
 
-_KEEPALIVE: Final = ((socket.TCP_KEEPIDLE, 15), (socket.TCP_KEEPINTVL, 5), (socket.TCP_KEEPCNT, 4))
-"""An answer may take hours; a peer that fell silent is noticed after some 35 seconds all the same."""
+_KEEPALIVE: Final = (
+    (socket.TCP_KEEPIDLE, 15),
+    (socket.TCP_KEEPINTVL, 5),
+    (socket.TCP_KEEPCNT, 4),
+    (socket.TCP_USER_TIMEOUT, 20_000),
+)
+"""An answer may take hours; a peer that fell silent is noticed after some 35 seconds all the same.
+
+Probes are sent on idle connections only. The last one is for a request that is never acknowledged: without it a host
+that lost its power while a connection to it was open would be waited for until the call's own limit.
+"""
 
 
 class TlsWire:

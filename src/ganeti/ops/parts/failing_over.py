@@ -6,6 +6,7 @@ start, so a master that dies in between leaves an instance that is down where it
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -137,7 +138,7 @@ async def run(ctx: Context, plan: FailoverPlan, *, timeout_s: int) -> Outcome:
     await ctx.commit(Change(put=(moved,)), then=owed)
     if plan.start:
         ctx.say(f"* activating the instance's disks and starting it on target node {target.name}")
-        await _start(ctx, plan, moved, source, target, can_go_back=not owed)
+        await start(ctx, moved, source, target, can_go_back=not owed)
     return Outcome(owed=owed)
 
 
@@ -158,10 +159,19 @@ async def _stop(ctx: Context, plan: FailoverPlan, guest: Guest, source: Node, *,
     return True
 
 
-async def _start(
-    ctx: Context, plan: FailoverPlan, moved: Instance, source: Node, target: Node, *, can_go_back: bool
+async def start(
+    ctx: Context,
+    moved: Instance,
+    source: Node,
+    target: Node,
+    *,
+    can_go_back: bool,
+    going_back: Sequence[tuple[Uuid, Call[Any]]] = (),
 ) -> None:
-    """Start it where it belongs now. A clear no of the target brings it back to the source, when that is alive."""
+    """Start it where it belongs now. A clear no of the target brings it back to the source, when that is alive.
+
+    `going_back` is then done besides.
+    """
     try:
         await ctx.call(target.uuid, InstanceStart(guest=guests.guest_of(ctx.view, moved)))
     except Unavailable as error:
@@ -177,14 +187,21 @@ async def _start(
                 f"{error.message}; mend that and give 'gnt-instance startup {moved.name}'",
                 **error.facts,
             ) from error
-        raise await _back(ctx, moved, source, target, error) from error
+        raise await _back(ctx, moved, source, target, error, going_back) from error
 
 
-async def _back(ctx: Context, moved: Instance, source: Node, target: Node, cause: GanetiError) -> Failed:
+async def _back(
+    ctx: Context,
+    moved: Instance,
+    source: Node,
+    target: Node,
+    cause: GanetiError,
+    besides: Sequence[tuple[Uuid, Call[Any]]],
+) -> Failed:
     ctx.warn(f"could not start instance {moved.name} on node {target.name}: {cause.message}")
     ctx.say(f"* going back to node {source.name}")
     back = changed(moved, ctx.clock.now_s(), primary_node=source.uuid)
-    await ctx.commit(Change(put=(back,)))
+    await ctx.commit(Change(put=(back,)), then=besides)
     try:
         await ctx.call(source.uuid, InstanceStart(guest=guests.guest_of(ctx.view, back)))
     except (Failed, Refused, Unavailable) as error:

@@ -54,7 +54,7 @@ ln -s {CHECKOUT}/os/tiny /srv/ganeti/os/tiny
 
 _SEEN = f"""
 echo '== files'
-find {STORAGE} /run/ganeti /tmp /srv/ganeti/os -xdev -mindepth 1 -printf '%p %y %s %l\\n' | sort
+find {STORAGE} /run/ganeti /tmp /srv/ganeti/os -xdev -mindepth 1 -not -path {CHECKOUT} -printf '%p %y %s %l\\n' | sort
 echo '== store and certificates'
 find /var/lib/ganeti -mindepth 1 -not -name '*-wal' -not -name '*-shm' -printf '%p %y\\n' | sort
 echo '== control groups'

@@ -69,7 +69,7 @@ find . -mindepth 1 -type d -printf '%P\n' | while read -r directory; do
     [ -d "/$directory" ] || echo "$directory/"
 done
 cd "$1/root"
-find run tmp -xdev -mindepth 1 -printf '%p %y %m %s %l\n'
+find run tmp -xdev -mindepth 1 -not -path "${2#/}" -printf '%p %y %m %s %l\n'
 """
 
 
@@ -149,6 +149,7 @@ class Machine:
                 CHANGED,
                 "changed",
                 str(self._scratch),
+                str(CHECKOUT),
             ],
             check=True,
             capture_output=True,

@@ -280,7 +280,8 @@ def confinement(guest: Guest) -> list[str]:
 async def configure(monitor: Monitor, pace: Pace, *, mirrors: bool) -> None:
     """Capabilities: those asked for, and a stop before the last step while disks are mirrored. All others off.
 
-    A copy that has arrived takes no lock of its disks before it goes on, else the source could not go on instead.
+    A copy that has arrived takes no lock of its disks before it goes on, else the source could not go on instead. And
+    the target says that it has everything, else the source would take what is lost in its socket for arrived.
     """
     wanted = dict.fromkeys(pace.capabilities, True)
     known = [each["capability"] for each in await monitor.execute("query-migrate-capabilities")]
@@ -288,7 +289,7 @@ async def configure(monitor: Monitor, pace: Pace, *, mirrors: bool) -> None:
         if name not in known:
             raise Failed(f"this QEMU has no migration capability '{name}' (migration_caps); it has {', '.join(known)}")
     switches = {name: False for name in ("postcopy-ram", "multifd", "auto-converge", "xbzrle") if name in known}
-    switches |= wanted | {"pause-before-switchover": mirrors, "late-block-activate": True}
+    switches |= wanted | {"pause-before-switchover": mirrors, "late-block-activate": True, "return-path": True}
     await monitor.execute(
         "migrate-set-capabilities",
         capabilities=[{"capability": name, "state": state} for name, state in switches.items()],
